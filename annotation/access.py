@@ -1,0 +1,102 @@
+"""Who may do what: every object is loaded and authorised in one move.
+
+A view cannot hold an object that its reader may not have. Somebody else's object
+does not exist for them: 404. The wrong role in one's own project is refused: 403.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec, cast
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponseBase
+
+from annotation.models import Membership, Project, Role, User
+
+P = ParamSpec("P")
+EVERYBODY = frozenset(Role)
+
+
+class SignedInRequest(HttpRequest):
+    """A request whose user is known."""
+
+    user: User
+
+
+@dataclass(frozen=True)
+class Member:
+    """A signed-in person in one project, as a view receives them."""
+
+    request: SignedInRequest
+    membership: Membership
+
+    @property
+    def project(self) -> Project:
+        """The project they came for."""
+        return self.membership.project
+
+    @property
+    def user(self) -> User:
+        """Their account."""
+        return self.request.user
+
+    @property
+    def role(self) -> Role:
+        """Their one role here."""
+        return Role(self.membership.role)
+
+
+def memberships_of(user: User) -> QuerySet[Membership]:
+    """The projects that a person belongs to, with the role in each."""
+    return Membership.objects.filter(user=user).select_related("project")
+
+
+def load_membership(
+    user: User, slug: str, allowed: frozenset[Role] = EVERYBODY
+) -> Membership:
+    """The person's membership in the project `slug`. One query.
+
+    Errors: Http404 for a project that is not theirs (or not there: no difference);
+    PermissionDenied when their role there is not among `allowed`.
+    """
+    membership = memberships_of(user).filter(project__slug=slug).first()
+    if membership is None:
+        raise Http404("No such project.")
+    if membership.role not in allowed:
+        raise PermissionDenied(f"This page is not for the role {membership.role}.")
+    return membership
+
+
+def for_members(
+    *roles: Role,
+) -> Callable[
+    [Callable[Concatenate[Member, P], HttpResponseBase]],
+    Callable[Concatenate[HttpRequest, str, P], HttpResponseBase],
+]:
+    """Decorate a view `(member, …)` of the URL `…/<slug:slug>/…`.
+
+    Signed-out people are sent to sign in; then the rules of `load_membership` hold.
+    No roles named: every member may enter.
+    """
+    allowed = frozenset(roles) or EVERYBODY
+
+    def decorate(
+        view: Callable[Concatenate[Member, P], HttpResponseBase],
+    ) -> Callable[Concatenate[HttpRequest, str, P], HttpResponseBase]:
+        @login_required
+        @wraps(view)
+        def entered(
+            request: HttpRequest, slug: str, *args: P.args, **kwargs: P.kwargs
+        ) -> HttpResponseBase:
+            signed_in = cast(SignedInRequest, request)
+            membership = load_membership(signed_in.user, slug, allowed)
+            return view(Member(signed_in, membership), *args, **kwargs)
+
+        return cast(
+            Callable[Concatenate[HttpRequest, str, P], HttpResponseBase], entered
+        )
+
+    return decorate

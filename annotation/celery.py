@@ -1,0 +1,29 @@
+"""The worker and beat processes: `celery -A annotation worker`, `… beat`."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init, setup_logging, worker_init
+from django.conf import settings
+
+from annotation.embedded.attach import ensure_running
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation.settings")
+
+app = Celery("annotation")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def keep_our_logging(**_: Any) -> None:
+    """Connected so that Celery leaves the logging of the settings alone."""
+
+
+@worker_init.connect
+@beat_init.connect
+def start_embedded_broker(**_: Any) -> None:
+    """A worker needs the broker before it ever opens the database."""
+    if settings.EMBEDDED_VALKEY:
+        ensure_running(settings.EMBEDDED_PLACES)

@@ -1,0 +1,71 @@
+"""Where the embedded Postgres and Valkey of one VAR_DIR keep their files.
+
+Everything here is computed, nothing is created: settings may ask at any time.
+"""
+
+import hashlib
+import os
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+# A unix socket's path ends at 107 bytes on Linux and 103 on macOS.
+LONGEST_SOCKET_PATH = 103
+POSTGRES_SOCKET = ".s.PGSQL.5432"
+CLOSED_HOME_DATA = Path("/var/lib/rankwell")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders of one pair of embedded servers."""
+
+    data: Path
+    sockets: Path
+
+    @property
+    def postgres_data(self) -> Path:
+        """Postgres' data folder."""
+        return self.data / "postgres"
+
+    @property
+    def valkey_data(self) -> Path:
+        """Folder of Valkey's append-only file."""
+        return self.data / "valkey"
+
+    @property
+    def binaries(self) -> Path:
+        """Where the servers' programs are copied when the system user cannot reach
+        the virtual environment."""
+        return self.data / "programs"
+
+    @property
+    def valkey_socket(self) -> Path:
+        """Valkey's unix socket."""
+        return self.sockets / "valkey.sock"
+
+
+def open_to_others(folder: Path) -> bool:
+    """Whether another system user can reach `folder` (o+x on it and all parents)."""
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.stat().st_mode & stat.S_IXOTH:
+            return False
+    return True
+
+
+def places_of(var_dir: Path) -> Places:
+    """The folders that serve `var_dir`; always the same ones for the same folder.
+
+    As root the servers run as a system user. Where a parent of `var_dir` is closed
+    to that user (a home of mode 700), the data goes to /var/lib/rankwell/<hash>;
+    no existing folder's mode is changed.
+    """
+    var_dir = var_dir.resolve()
+    name = hashlib.sha256(os.fsencode(var_dir)).hexdigest()[:12]
+    data = var_dir
+    if os.geteuid() == 0 and not open_to_others(var_dir):
+        data = CLOSED_HOME_DATA / name
+    sockets = data / "run"
+    if len(os.fsencode(sockets / POSTGRES_SOCKET)) > LONGEST_SOCKET_PATH:
+        sockets = Path(tempfile.gettempdir()) / f"rankwell-{os.geteuid()}-{name}"
+    return Places(data=data, sockets=sockets)

@@ -1,0 +1,215 @@
+"""The life of a long job: its Postgres row is the job, the Celery message only wakes
+a worker.
+
+queued → running → done, failed (with a reason) or cancelled. A worker owns a running
+job for as long as it renews the lease; every write of the worker names its attempt,
+so a worker that lost the lease finds that it changes nothing, and stops. All times
+are the database's.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+from celery import Task
+from django.db import connection, models, transaction
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models.functions import Now
+
+LEASE = timedelta(seconds=40)
+HEARTBEAT_SECONDS = 10.0
+MOST_LOST_LEASES = 3
+WAKE_AGAIN_AFTER = timedelta(seconds=15)
+
+log = structlog.get_logger(__name__)
+
+
+class LeaseLostError(Exception):
+    """The job was cancelled, or another worker owns it: stop, and publish nothing."""
+
+
+class JobState(models.TextChoices):
+    """States of every kind of job."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+
+
+class Job(models.Model):
+    """What all kinds of jobs share."""
+
+    state = models.CharField(max_length=10, choices=JobState, default=JobState.QUEUED)
+    reason = models.CharField(max_length=500, blank=True)
+    attempt = models.PositiveIntegerField(default=0)
+    lost_leases = models.PositiveIntegerField(default=0)
+    worker = models.CharField(max_length=200, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    queued_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=JobState.values), name="%(class)s_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="running") | Q(lease_until__isnull=False),
+                name="%(class)s_running_has_a_lease",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="failed") | ~Q(reason=""),
+                name="%(class)s_failure_has_a_reason",
+            ),
+        ]
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the job is waiting or at work."""
+        return self.state in UNFINISHED
+
+    @classmethod
+    def claim(cls, pk: int, *, worker: str) -> Self | None:
+        """Take the job if it waits, or if its owner's lease ran out.
+
+        1. One conditional UPDATE: of several workers exactly one sees a row.
+        2. The row is read back under the lock of that UPDATE, so `attempt` is ours.
+        None: finished, cancelled, or somebody is at work on it.
+        """
+        free = Q(state=JobState.QUEUED) | Q(
+            state=JobState.RUNNING, lease_until__lt=Now()
+        )
+        lost = Case(
+            When(state=JobState.RUNNING, then=F("lost_leases") + 1),
+            default=F("lost_leases"),
+        )
+        with transaction.atomic():
+            taken = cls._default_manager.filter(
+                free, pk=pk, lost_leases__lt=MOST_LOST_LEASES
+            ).update(
+                state=JobState.RUNNING,
+                attempt=F("attempt") + 1,
+                lost_leases=lost,
+                worker=worker,
+                lease_until=Now() + Value(LEASE),
+                started_at=Now(),
+            )
+            return cls._default_manager.get(pk=pk) if taken else None
+
+    def write(self, **fields: Any) -> None:
+        """Set fields and renew the lease, if this attempt still owns the job.
+
+        Errors: LeaseLostError when it does not.
+        """
+        mine = type(self)._default_manager.filter(
+            pk=self.pk, attempt=self.attempt, state=JobState.RUNNING
+        )
+        if not mine.update(lease_until=Now() + Value(LEASE), **fields):
+            raise LeaseLostError(f"{type(self).__name__} {self.pk}")
+
+    def finish(self, state: JobState, reason: str = "", **fields: Any) -> None:
+        """Close the job. Errors: LeaseLostError."""
+        self.write(state=state, reason=reason[:500], finished_at=Now(), **fields)
+
+    def requeue(self) -> None:
+        """Give the job back, for the next worker; it costs none of its tries."""
+        self.write(state=JobState.QUEUED, queued_at=Now())
+
+    def cancel(self) -> bool:
+        """Stop the job wherever it stands; False when it had finished before."""
+        unfinished = type(self)._default_manager.filter(
+            pk=self.pk, state__in=UNFINISHED
+        )
+        return bool(unfinished.update(state=JobState.CANCELLED, finished_at=Now()))
+
+
+class KeptLease:
+    """Renews a job's lease from a thread while the work goes on.
+
+    The work asks `check()` at its steps: it raises LeaseLostError once the lease is
+    lost or the job was cancelled.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._stop = threading.Event()
+        self._lost = threading.Event()
+        self._thread = threading.Thread(target=self._renew, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raise LeaseLostError if this worker no longer owns the job."""
+        if self._lost.is_set():
+            raise LeaseLostError(f"{type(self._job).__name__} {self._job.pk}")
+
+    def _renew(self) -> None:
+        try:
+            while not self._stop.wait(HEARTBEAT_SECONDS):
+                self._job.write()
+        except LeaseLostError:
+            self._lost.set()
+        finally:
+            connection.close()
+
+
+def wake(task: Task[..., None], pk: int) -> None:
+    """Send the job's id to a worker once the transaction is committed.
+
+    A broker that cannot be reached is logged, not raised: the row stays queued and
+    the reconciler sends it again.
+    """
+    transaction.on_commit(lambda: task.delay(pk), robust=True)
+
+
+def reconcile(jobs: QuerySet[Any], send: Callable[[int], object]) -> None:
+    """Wake what a broker, a beat or a worker lost; any number of beats may call it.
+
+    1. An advisory lock of the transaction lets one reconciler work at a time.
+    2. Jobs whose workers vanished too often fail with the reason `worker_lost`.
+    3. Ids of jobs queued for a while, or with a lease that ran out, are sent again;
+       a duplicate message finds nothing to claim.
+    """
+    table = jobs.model._meta.db_table
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", [table])
+            if not cursor.fetchone()[0]:
+                return
+        abandoned = jobs.filter(state=JobState.RUNNING, lease_until__lt=Now())
+        abandoned.filter(lost_leases__gte=MOST_LOST_LEASES - 1).update(
+            state=JobState.FAILED,
+            reason=f"worker_lost: {MOST_LOST_LEASES} workers vanished during this job",
+            lost_leases=MOST_LOST_LEASES,
+            finished_at=Now(),
+        )
+        waiting = Q(
+            state=JobState.QUEUED, queued_at__lt=Now() - Value(WAKE_AGAIN_AFTER)
+        )
+        asleep = waiting | Q(state=JobState.RUNNING, lease_until__lt=Now())
+        ids = list(jobs.filter(asleep).values_list("pk", flat=True))
+    for pk in ids:
+        log.info("job sent again", table=table, id=pk)
+        send(pk)

@@ -1,0 +1,166 @@
+"""What labelers answered, and the frozen snapshots that researchers take of it."""
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from annotation.models import Assignment, Instructions, Project, Prompt, Response, User
+
+
+class RankingStatus(models.TextChoices):
+    """Decided when the ranking is stored, never changed."""
+
+    COUNTED = "counted"
+    LATE = "late"  # its slot had gone to somebody else
+    SURPLUS = "surplus"  # its slot had been filled by somebody else
+
+
+class RankingQuerySet(models.QuerySet["Ranking"]):
+    """Rankings by what they count for."""
+
+    def current(self) -> "RankingQuerySet":
+        """Those that no later revision replaces."""
+        return self.filter(revision__isnull=True)
+
+
+class Ranking(models.Model):
+    """One labeler's weak order over all responses of one prompt.
+
+    Append-only: a correction is a new row that revises this one. A trigger of the
+    database refuses UPDATE and DELETE, and another one checks at commit that every
+    response of the prompt is placed exactly once, in ranks 1..T without gaps.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT)
+    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT)
+    revises = models.OneToOneField(
+        "self", null=True, on_delete=models.PROTECT, related_name="revision"
+    )
+    status = models.CharField(max_length=10, choices=RankingStatus)
+    submission_uuid = models.UUIDField(unique=True)
+    body_sha256 = models.CharField(max_length=64)
+    external_id = models.CharField(max_length=200, null=True)  # noqa: DJ001  null: ours
+    instructions = models.ForeignKey(Instructions, null=True, on_delete=models.PROTECT)
+    active_seconds = models.FloatField(null=True)
+    note = models.TextField(blank=True)
+    telemetry = models.JSONField(default=dict)
+    submitted_at = models.DateTimeField(db_default=Now())
+    stored_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = RankingQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["assignment"],
+                condition=Q(revises__isnull=True),
+                name="an_assignment_has_one_first_ranking",
+            ),
+            models.UniqueConstraint(
+                fields=["project", "external_id"],
+                condition=Q(external_id__isnull=False),
+                name="imported_ranking_ids_differ_within_a_project",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=RankingStatus.values),
+                name="ranking_status_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(active_seconds__isnull=True) | Q(active_seconds__gte=0),
+                name="ranking_time_is_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"ranking {self.pk}"
+
+
+class Placement(models.Model):
+    """Where one response stands in one ranking. Rank 1 is best; equal is a tie."""
+
+    ranking = models.ForeignKey(
+        Ranking, on_delete=models.PROTECT, related_name="placements"
+    )
+    response = models.ForeignKey(Response, on_delete=models.PROTECT)
+    rank = models.PositiveSmallIntegerField()
+    # What an imported file said, which may have gaps and start anywhere.
+    raw_rank = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["ranking", "response"], name="a_response_is_placed_once"
+            ),
+            models.CheckConstraint(condition=Q(rank__gte=1), name="ranks_start_at_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"rank {self.rank}"
+
+
+class Split(models.TextChoices):
+    """Learn on train, choose on valid1, report on valid2."""
+
+    TRAIN = "train"
+    VALID1 = "valid1"
+    VALID2 = "valid2"
+
+
+class PromptSplit(models.Model):
+    """The split a prompt has in every dataset, fixed when it first enters one."""
+
+    prompt = models.OneToOneField(Prompt, on_delete=models.PROTECT)
+    # Prompts of one near-duplicate group share a split.
+    group = models.CharField(max_length=64, db_index=True)
+    split = models.CharField(max_length=10, choices=Split)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(split__in=Split.values), name="split_is_known"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.split
+
+
+class Dataset(models.Model):
+    """A frozen set of rankings: the same filter and rankings give the same dataset."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT)
+    # `ds-` and 12 hex digits of the hash of its content.
+    name = models.CharField(max_length=20)
+    content_sha256 = models.CharField(max_length=64)
+    filters = models.JSONField()
+    counts = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT)
+    rankings = models.ManyToManyField(Ranking, through="DatasetRanking")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "name"], name="a_dataset_is_frozen_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DatasetRanking(models.Model):
+    """A ranking that a dataset holds."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT)
+    ranking = models.ForeignKey(Ranking, on_delete=models.PROTECT)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "ranking"], name="a_dataset_holds_a_ranking_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id}:{self.ranking_id}"

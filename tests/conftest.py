@@ -1,0 +1,117 @@
+"""The cast and the material of the tests.
+
+alice and bob label in the project, researcher works in it, admin runs it; stranger
+is signed in and belongs to another project.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from annotation.models import (
+    Assignment,
+    Instructions,
+    Membership,
+    Project,
+    Prompt,
+    Response,
+    Role,
+    User,
+)
+from tests.real_data import real_data
+
+__all__ = ["real_data"]
+
+
+def make_member(project: Project, name: str, role: Role) -> Membership:
+    """Somebody with an account and a role."""
+    user, _ = User.objects.get_or_create(email=f"{name}@example.org")
+    return Membership.objects.create(project=project, user=user, name=name, role=role)
+
+
+def make_prompt(
+    project: Project, external_id: str = "p1", *, k: int = 4, slots: int | None = None
+) -> Prompt:
+    """A prompt with K responses and its open assignments (its overlap, or `slots`)."""
+    prompt = Prompt.objects.create(
+        project=project,
+        external_id=external_id,
+        messages=[{"role": "user", "content": f"Question {external_id}?"}],
+        line_sha256="0" * 64,
+        overlap=slots or project.overlap,
+    )
+    for number in range(1, k + 1):
+        Response.objects.create(
+            prompt=prompt,
+            external_id=f"r{number}",
+            text=f"Answer {number} to {external_id}.",
+            model=f"secret-model-{number}",
+            params={"temperature": 0.7},
+        )
+    for slot in range(prompt.overlap):
+        Assignment.objects.create(project=project, prompt=prompt, slot=slot)
+    return prompt
+
+
+@pytest.fixture
+def project(db: None) -> Project:
+    project = Project.objects.create(slug="tides", title="Tides", overlap=2)
+    Instructions.objects.create(project=project, version=1, text="Be fair.")
+    return project
+
+
+@pytest.fixture
+def alice(project: Project) -> Membership:
+    return make_member(project, "alice", Role.LABELER)
+
+
+@pytest.fixture
+def bob(project: Project) -> Membership:
+    return make_member(project, "bob", Role.LABELER)
+
+
+@pytest.fixture
+def researcher(project: Project) -> Membership:
+    return make_member(project, "researcher", Role.RESEARCHER)
+
+
+@pytest.fixture
+def admin(project: Project) -> Membership:
+    return make_member(project, "admin", Role.ADMIN)
+
+
+@pytest.fixture
+def stranger(db: None) -> Membership:
+    elsewhere = Project.objects.create(slug="elsewhere", title="Elsewhere")
+    return make_member(elsewhere, "stranger", Role.ADMIN)
+
+
+@pytest.fixture
+def signed_in() -> Callable[[Membership], Client]:
+    """`signed_in(alice)` is a browser of hers, CSRF checks included."""
+
+    def sign_in(member: Membership) -> Client:
+        client = Client()
+        assert member.user is not None
+        client.force_login(
+            member.user, "allauth.account.auth_backends.AuthenticationBackend"
+        )
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
+    """`write_jsonl(rows)` is a file of one JSON object a line."""
+
+    def write(rows: list[dict[str, Any]], name: str = "rows.jsonl") -> Path:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    return write
