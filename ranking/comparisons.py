@@ -12,10 +12,11 @@ from itertools import count
 
 import numpy as np
 
+from ranking.conventions import ratio
 from ranking.rank_table import BoolArray, FloatArray, IntArray, Rankings
 
-# Rows of one call of bincount: its table stays in the processor's cache.
-BLOCK = 8192
+# Pairs looked at in one go, so that the work stays in the processor's cache.
+PAIRS_AT_ONCE = 300_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +57,14 @@ class Comparisons:
     @property
     def agree(self) -> IntArray:
         """SE of each row, `(n,)`."""
-        return self.agree_at.sum(axis=1)
+        agree: IntArray = self.agree_at.sum(axis=1)
+        return agree
 
     @property
     def differ(self) -> IntArray:
         """SO of each row, `(n,)`."""
-        return self.differ_at.sum(axis=1)
+        differ: IntArray = self.differ_at.sum(axis=1)
+        return differ
 
     def only(self, rows: BoolArray) -> "Comparisons":
         """The rows where the mask holds."""
@@ -103,6 +106,7 @@ def _comparable_rows(table: Rankings) -> Iterator[tuple[IntArray, IntArray]]:
     """
     if table.n_pairs == 0:
         return
+    size = max(1, PAIRS_AT_ONCE // table.n_pairs)
     rows = np.arange(len(table.item))
     for offset in count(1):
         rows = rows[rows + offset < len(table.item)]
@@ -111,8 +115,8 @@ def _comparable_rows(table: Rankings) -> Iterator[tuple[IntArray, IntArray]]:
             return
         mine = table.labeler[rows] == table.labeler[rows + offset]
         kept = rows[mine | (table.counted[rows] & table.counted[rows + offset])]
-        for start in range(0, len(kept), BLOCK):
-            block = kept[start : start + BLOCK]
+        for start in range(0, len(kept), size):
+            block = kept[start : start + size]
             yield block, block + offset
 
 
@@ -162,8 +166,7 @@ def _tau_b(
     """(SE - SO) / √(strict pairs of one · strict pairs of the other); else NaN."""
     strict = table.n_pairs - table.ties
     norm = np.sqrt(strict[rows[0]] * strict[rows[1]])
-    tau: FloatArray = np.full(len(norm), np.nan)
-    return np.divide(concordance, norm, out=tau, where=norm > 0)
+    return ratio(concordance, norm)
 
 
 def _padded(counts: IntArray, width: int) -> IntArray:

@@ -15,8 +15,9 @@ from ranking.rank_table import FloatArray
 def ratio(part: ArrayLike, whole: ArrayLike) -> FloatArray:
     """`part / whole`; NaN where `whole` is 0."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    undefined = np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan)
-    return np.divide(part, whole, out=undefined, where=whole != 0)
+    quotient = np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan)
+    np.divide(part, whole, out=quotient, where=whole != 0)
+    return quotient
 
 
 def kappa(three_way: ArrayLike, tie_rate: ArrayLike) -> FloatArray:

@@ -96,12 +96,14 @@ class Rankings:
     @cached_property
     def ties(self) -> IntArray:
         """Tied pairs of each ranking, `(n,)`."""
-        return self.n_pairs - np.count_nonzero(self.gaps, axis=0)
+        ties: IntArray = self.n_pairs - np.count_nonzero(self.gaps, axis=0)
+        return ties
 
     @cached_property
     def judges(self) -> IntArray:
         """How many counted rankings the set of each row has, `(n,)`."""
-        return np.bincount(self.item, weights=self.counted).astype(np.int64)[self.item]
+        per_item = np.bincount(self.item, weights=self.counted)
+        return per_item[self.item].astype(np.int64)
 
     @property
     def judged_again(self) -> BoolArray:
