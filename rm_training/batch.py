@@ -48,9 +48,11 @@ def encode_examples(
 ) -> list[EncodedPrompt]:
     """Encodes prompts for training or evaluation and adds what happened to the report.
 
-    Raises EncodingError, with the prompt's id.
+    A response that is too long is left out of its prompt, and a prompt with fewer than
+    two responses left is left out as well. Raises EncodingError, with the prompt's id.
     """
-    return [_encode_example(example, encoder, report) for example in examples]
+    prompts = [_encode_example(example, encoder, report) for example in examples]
+    return [prompt for prompt in prompts if len(prompt.responses) > 1]
 
 
 def _encode_example(

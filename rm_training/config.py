@@ -28,7 +28,7 @@ class TrainingConfig:
     """
 
     loss: Loss = "prompt_mean"
-    """prompt_mean: pairs → rankings → prompts; pair_mean: every pair counts the same."""
+    """prompt_mean: pairs → rankings → prompts; pair_mean: all pairs count the same."""
     ties: Ties = "drop"
     """drop: a tie gives no pair; soft: a tie is half a win each way."""
     centering: float = 0.01

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from rm_training.errors import RunError
+
 Message = dict[str, str]
 """{"role": "system" | "user" | "assistant", "content": text}."""
 
@@ -16,8 +18,8 @@ SPLITS: Final = ("train", "valid1", "valid2")
 NOT_RANKED: Final = 0
 
 
-class DataError(ValueError):
-    """The data cannot be trained on; the message names the file's line or the prompt."""
+class DataError(RunError):
+    """The data cannot be trained on; the message names the line or the prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +146,9 @@ def _add_row(prompts: dict[str, _Prompt], row: Mapping[str, Any]) -> None:
     messages, split = parse_messages(row["prompt"]), _parse_split(row.get("split"))
     prompt = prompts.setdefault(prompt_id, _Prompt(messages, split))
     if prompt.messages != messages:
-        raise DataError(f"prompt {prompt_id!r} has another text than on an earlier line")
+        raise DataError(
+            f"prompt {prompt_id!r} has another text than on an earlier line"
+        )
     if prompt.split != split:
         raise DataError(
             f"prompt {prompt_id!r} is in {split}, and in {prompt.split} on an earlier "
@@ -223,8 +227,7 @@ def _rankings_file(path: Path) -> Path:
 
 
 def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    opened = gzip.open(file) if file.suffix == ".gz" else file.open("rb")
-    with opened as lines:
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
         try:
             for number, line in enumerate(lines, start=1):
                 where = f"{file.name} line {number}"

@@ -16,17 +16,21 @@ from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from rm_training.data import Message
+from rm_training.errors import RunError
 
 PINNED_DATE: Final = datetime.datetime(2024, 7, 26, tzinfo=datetime.UTC)
 """What a template that asks for today's date is told, so that scores never drift."""
 # Templates ask in two ways: they read date_string, or they call strftime_now(format).
 # transformers passes no functions into a template, so the second is a macro before it.
+_STRFTIME_CODES: Final = (
+    *("%-d", "%d", "%-m", "%m", "%b", "%B", "%y", "%Y", "%a", "%A", "%j", "%F"),
+    *("%H", "%I", "%M", "%S", "%p"),
+)
 _PINNED_STRFTIME: Final = (
     "{%- macro strftime_now(format) -%}{{ format"
     + "".join(
         f" | replace('{code}', '{PINNED_DATE.strftime(code)}')"
-        for code in ("%-d", "%d", "%-m", "%m", "%b", "%B", "%y", "%Y", "%a", "%A")
-        + ("%H", "%I", "%M", "%S", "%p", "%j", "%F")
+        for code in _STRFTIME_CODES
     )
     + " }}{%- endmacro -%}"
 )
@@ -34,7 +38,7 @@ PLAIN: Final = "plain"
 """Name of the template of a tokenizer that has none: contents, blank lines between."""
 
 
-class EncodingError(ValueError):
+class EncodingError(RunError):
     """A text cannot be encoded as this model needs it; the message says which."""
 
 
@@ -165,7 +169,6 @@ class Encoder:
     @property
     def _adds_bos(self) -> bool:
         first: list[Any] = self.tokenizer("a", verbose=False)["input_ids"][:1]
-        return (
-            self.tokenizer.bos_token_id is not None
-            and first == [self.tokenizer.bos_token_id]
-        )
+        return self.tokenizer.bos_token_id is not None and first == [
+            self.tokenizer.bos_token_id
+        ]

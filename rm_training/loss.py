@@ -2,17 +2,17 @@
 
 For a prompt x with responses y₁ … y_K and one ranking of them, let w be a matrix of
 pair weights: wᵢⱼ = 1 where yᵢ is ranked above yⱼ, and 0 elsewhere; with soft ties also
-wᵢⱼ = wⱼᵢ = ½ where they are tied. With rewards r and Δᵢⱼ = rᵢ - rⱼ, a pair costs
+wᵢⱼ = wⱼᵢ = ½ where they are tied. With rewards r, a pair costs
 
-    ℓᵢⱼ = -log σ(Δᵢⱼ) + c · (rᵢ + rⱼ)²                   (c: the centring coefficient)
+    cᵢⱼ = -logsigmoid(rᵢ - rⱼ) + centering · (rᵢ + rⱼ)²
 
-    prompt_mean:  L = mean over prompts ( mean over rankings ( Σ w ℓ / Σ w ) )
-    pair_mean:    L = Σ w ℓ / Σ w                        over all rankings of all prompts
+    prompt_mean:  L = mean over prompts ( mean over rankings ( Σ w c / Σ w ) )
+    pair_mean:    L = Σ w c / Σ w        over all rankings of all prompts
 
 Each mean runs only over what has a kept pair: a ranking, or a prompt, without one adds
 nothing and is not counted. With one ranking a prompt, prompt_mean is InstructGPT's
--1/C(K,2) · E[log σ(r_w - r_l)] (arXiv 2203.02155, equation 1); pair_mean weighs K = 9
-six times as much as K = 4. Soft ties: -½ [log σ(Δ) + log σ(-Δ)].
+-1/C(K,2) · E[logsigmoid(r_w - r_l)] (arXiv 2203.02155, equation 1); pair_mean weighs
+K = 9 six times as much as K = 4.
 """
 
 import torch
@@ -33,7 +33,10 @@ def pair_weights(ranks: Tensor, ties: Ties) -> Tensor:
     >>> pair_weights(torch.tensor([[[1, 2, 2]]]), "soft")[0, 0].tolist()
     [[0.0, 1.0, 1.0], [0.0, 0.0, 0.5], [0.0, 0.5, 0.0]]
     """
-    first, second = ranks.unsqueeze(-1), ranks.unsqueeze(-2)  # (B, N, K, 1), (B, N, 1, K)
+    first, second = (
+        ranks.unsqueeze(-1),
+        ranks.unsqueeze(-2),
+    )  # (B, N, K, 1), (B, N, 1, K)
     ranked = (first > 0) & (second > 0)  # (B, N, K, K)
     weights = (ranked & (first < second)).float()
     if ties == "soft":
@@ -67,8 +70,13 @@ def preference_loss(
     if rewards.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"the loss needs float32 or float64, got {rewards.dtype}")
     weights = weights.to(rewards.dtype)
-    winners, losers = rewards.unsqueeze(-1), rewards.unsqueeze(-2)  # (B, K, 1), (B, 1, K)
-    cost = centering * (winners + losers) ** 2 - logsigmoid(winners - losers)  # (B, K, K)
+    winners, losers = (
+        rewards.unsqueeze(-1),
+        rewards.unsqueeze(-2),
+    )  # (B, K, 1), (B, 1, K)
+    cost = centering * (winners + losers) ** 2 - logsigmoid(
+        winners - losers
+    )  # (B, K, K)
     costs = (weights * cost.unsqueeze(1)).sum(dim=(2, 3))  # (B, N)
     if loss == "pair_mean":
         return costs.sum()

@@ -37,7 +37,7 @@ class PairCounts:
 
     @property
     def accuracy(self) -> float | None:
-        """(wins + ties / 2) / n, a share 0–1; None without a strict pair."""
+        """(wins + ties / 2) / n, a share from 0 to 1; None without a strict pair."""
         return (self.wins + self.ties / 2) / self.n if self.n else None
 
     def to_dict(self) -> dict[str, int | float | None]:

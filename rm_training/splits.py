@@ -41,7 +41,9 @@ def split_examples(examples: Sequence[Example]) -> Splits:
         )
     splits = _given(examples) if with_split else _hashed(examples)
     if not splits.train:
-        raise DataError("no prompt is in the split train: there is nothing to learn from")
+        raise DataError(
+            "no prompt is in the split train: there is nothing to learn from"
+        )
     return splits
 
 
@@ -65,7 +67,10 @@ def _given(examples: Sequence[Example]) -> Splits:
 def _hashed(examples: Sequence[Example]) -> Splits:
     shares = {key: _share(key) for key in map(_text_key, examples)}
     texts = sorted(shares, key=shares.__getitem__)  # one entry a distinct prompt text
-    drawn = [bisect_left(texts, b, key=shares.__getitem__) for b in (TRAIN_SHARE, VALID1_ENDS)]
+    drawn = [
+        bisect_left(texts, b, key=shares.__getitem__)
+        for b in (TRAIN_SHARE, VALID1_ENDS)
+    ]
     cuts = _no_empty_part(*drawn, count=len(texts))
     notes = ["the data has no split column: prompts were split by a hash, seed 0"]
     if cuts != drawn:
@@ -98,7 +103,9 @@ def _no_empty_part(train_ends: int, valid1_ends: int, *, count: int) -> list[int
     return [train_ends, min(max(valid1_ends, first), last, count)]
 
 
-def _empty_notes(valid1: Sequence[Example], valid2: Sequence[Example]) -> tuple[str, ...]:
+def _empty_notes(
+    valid1: Sequence[Example], valid2: Sequence[Example]
+) -> tuple[str, ...]:
     notes = []
     if not valid1:
         notes.append("valid1 is empty: no held-out accuracy, the last step is kept")
