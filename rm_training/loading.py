@@ -56,7 +56,7 @@ def load_base(
     Raises ModelError in one line: not found, an architecture outside MODEL_TYPES, code
     of its own, no safetensors, weights missing, no EOS.
     """
-    torch.manual_seed(seed)  # before anything is drawn: rows of new tokens, the head
+    torch.manual_seed(seed)  # before the head exists
     check_configs(base)
     model, missing = load_classifier(base)
     if missing - {"score.weight"}:
@@ -173,9 +173,13 @@ def _give_pad_token(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
     if tokenizer.pad_token_id in (None, tokenizer.eos_token_id):
         tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
     # Some models have more rows than tokens; those rows are left as they are.
-    rows: Any = model.get_input_embeddings().weight  # (rows, d)
-    if len(tokenizer) > rows.shape[0]:
+    embeddings: Any = model.get_input_embeddings()
+    known = embeddings.weight.shape[0]
+    if len(tokenizer) > known:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        resized: Any = model.get_input_embeddings()
+        with torch.no_grad():
+            resized.weight[known:] = 0.0  # nothing attends to padding: no need to draw
     model.config.pad_token_id = tokenizer.pad_token_id
 
 
