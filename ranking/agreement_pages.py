@@ -1,5 +1,6 @@
 """The agreement report as a page."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpResponse
@@ -9,18 +10,24 @@ from annotation.access import Member, for_members
 from annotation.models import Membership, Role
 from ranking.agreement import accuracy_band
 from ranking.dashboards import agreement_report
-from ranking.filters import FilterForm, Filters
+from ranking.filters import InvalidFilter, filters_from_query
 
 
 @for_members(Role.ADMIN, Role.RESEARCHER)
 def agreement(member: Member) -> HttpResponse:
     """How far people agree, each number with its n and its interval."""
-    form = FilterForm(member.request.GET)
-    filters = form.filters() if form.is_valid() else Filters()
-    report = agreement_report(member.project, filters, name=naming(member))
-    context = {
-        "member": member,
-        "form": form,
+    knows_names = member.role == Role.ADMIN
+    context: dict[str, Any] = {"member": member, "query": member.request.GET}
+    try:
+        filters = filters_from_query(
+            member.project, member.request.GET, pool="random", by_name=knows_names
+        )
+    except InvalidFilter as error:
+        context["invalid"] = str(error)
+        return render(member.request, "ranking/agreement.html", context, status=400)
+    name = None if knows_names else _pseudonym
+    report = agreement_report(member.project, filters, name=name)
+    context |= {
         "report": report,
         "band": accuracy_band(report["strict"]["value"]),
         "slices": list(_slices(report)),
@@ -28,16 +35,9 @@ def agreement(member: Member) -> HttpResponse:
     return render(member.request, "ranking/agreement.html", context)
 
 
-def naming(member: Member) -> Any:
-    """What labelers are called on this person's pages: admins read names,
-    researchers pseudonyms."""
-    if member.role == Role.ADMIN:
-        return lambda labeler: labeler.name
-
-    def pseudonym(labeler: Membership) -> str:
-        return member.project.pseudonym(labeler.pk)
-
-    return pseudonym
+def _pseudonym(labeler: Membership) -> str:
+    """What researchers read instead of a name."""
+    return labeler.project.pseudonym(labeler.pk)
 
 
 SLICES = {
@@ -49,7 +49,7 @@ SLICES = {
 }
 
 
-def _slices(report: dict[str, Any]) -> Any:
+def _slices(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Tables of `strict` by something, those that have a row."""
     for name, (title, key) in SLICES.items():
         rows = [{"label": row[key], "strict": row} for row in report[name]]

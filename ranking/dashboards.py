@@ -10,7 +10,7 @@ from django.db import connection
 
 from annotation.models import Membership, Project, Prompt
 from ranking import agreement
-from ranking.filters import Filters
+from ranking.filters import Filters, rankings_that_count
 from ranking.rank_table import RankTable
 
 Naming = Callable[[Membership], str]
@@ -50,23 +50,24 @@ def agreement_report(
     called in it (their names by default, pseudonyms for researchers). Four queries.
     """
     judgements = _judgements(project, filters)
-    members = Membership.objects.in_bulk({row.labeler for row in judgements})
+    people = Membership.objects.select_related("project")
+    members = people.in_bulk({row.labeler for row in judgements})
     names = _distinct_names(members.values(), name or (lambda member: member.name))
     index = {pk: number for number, pk in enumerate(members)}
     return agreement.report(
         _tables(judgements, index),
         labelers=[names[pk] for pk in index],
         project=project.slug,
-        filters=filters.as_json(),
+        filters=filters.as_json(project),
         tags=_tags({row.prompt for row in judgements}),
     )
 
 
 def _judgements(project: Project, filters: Filters) -> list[Judgement]:
-    counted = filters.for_agreement(project).order_by().values("pk")
+    counted = rankings_that_count(project, filters, with_repeats=True).values("pk")
     sql, parameters = counted.query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(COUNTED_RANKINGS.format(counted=sql), parameters)
+        cursor.execute(COUNTED_RANKINGS.replace("{counted}", sql), parameters)
         return [Judgement(*row) for row in cursor.fetchall()]
 
 

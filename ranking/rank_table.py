@@ -168,7 +168,8 @@ def _pair_gaps(dense: NDArray[np.int16]) -> NDArray[np.int16]:
 def _places_by_name(labelers: Sequence[str]) -> IntArray:
     """Place of each labeler in the sorted list of names."""
     if len(set(labelers)) != len(labelers):
-        raise ValueError("two labelers have the same name")
+        [name, *_] = [name for name in labelers if labelers.count(name) > 1]
+        raise ValueError(f"two labelers are both named {name}")
     places = np.empty(len(labelers), np.int64)
     places[sorted(range(len(labelers)), key=labelers.__getitem__)] = np.arange(
         len(labelers)

@@ -7,7 +7,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.models import Project
 from ranking.dashboards import agreement_report
-from ranking.filters import add_filter_arguments, filters_from_options
+from ranking.filters import (
+    InvalidFilter,
+    add_filter_arguments,
+    filters_from_options,
+)
 from ranking.templatetags.numbers import (
     coefficient,
     coefficient_interval,
@@ -25,14 +29,18 @@ class Command(BaseCommand):
         """The project, the shared filters, and --json."""
         parser.add_argument("slug", help="the project")
         parser.add_argument("--json", action="store_true", help="the whole report")
-        add_filter_arguments(parser)
+        add_filter_arguments(parser, pool="random")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the report, whole or in a few lines."""
         project = Project.objects.filter(slug=options["slug"]).first()
         if project is None:
             raise CommandError(f"There is no project {options['slug']!r}.")
-        report = agreement_report(project, filters_from_options(options))
+        try:
+            filters = filters_from_options(project, options, pool="random")
+        except InvalidFilter as error:
+            raise CommandError(str(error)) from error
+        report = agreement_report(project, filters)
         if options["json"]:
             self.stdout.write(json.dumps(report, ensure_ascii=False))
         else:
