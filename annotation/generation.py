@@ -25,13 +25,17 @@ class GenerationRefusedError(Exception):
     """Responses cannot be asked for now; the message says why and what to do."""
 
 
+class NothingWaitsError(GenerationRefusedError):
+    """No prompt of the project waits for responses."""
+
+
 def request_generation(
     project: Project, *, settings: GenerationSettings, user: User | None
 ) -> GenerationRun:
     """Queue a run and wake a worker; the row is there first.
 
-    Errors: GenerationRefusedError while another run of the project is unfinished, and
-    when no prompt waits.
+    Errors: GenerationRefusedError while another run of the project is unfinished;
+    NothingWaitsError when no prompt waits.
     """
     with transaction.atomic():
         run = new_run(project, settings=settings, user=user)
@@ -51,9 +55,7 @@ def new_run(
     """
     waiting = Prompt.objects.filter(project=project).awaiting_responses().count()
     if not waiting:
-        raise GenerationRefusedError(
-            "No prompt waits for responses: import prompts first."
-        )
+        raise NothingWaitsError("No prompt waits for responses.")
     _retire_abandoned(project)
     try:
         with transaction.atomic():
