@@ -47,6 +47,22 @@ def test_rankings_without_a_known_order_are_left_out() -> None:
     )
 
 
+def test_places_and_lengths_stay_with_their_ranking_whatever_the_order_of_rows() -> (
+    None
+):
+    rows = [
+        shown("abc", "abc", prompt=0),
+        shown("abc", "cba", prompt=1),
+        shown("abc", "abc", prompt=2),
+        Ranked("u2", 0, {"a": 1, "b": 2, "c": 3}, lengths={"a": 9, "b": 1, "c": 5}),
+        Ranked("u3", 2, {"a": 1, "b": 2, "c": 3}, lengths={"a": 1, "b": 2, "c": 3}),
+    ]
+    for order in (rows, rows[::-1], rows[2:] + rows[:2]):
+        assert row_of(order)["position_bias"]["slope"] == pytest.approx(1 / 3)
+        assert row_of(order, "u2")["length_bias"]["value"] == 2 / 3
+        assert row_of(order, "u3")["length_bias"]["value"] == 0
+
+
 def test_a_repeat_does_not_count_towards_position_bias() -> None:
     again = Ranked("u1", 0, {"a": 2, "b": 1}, repeat=1, shown=("a", "b"))
     found = row_of([shown("ab", "ab"), again])["position_bias"]
