@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rm_training import trainer
+from rm_training import loading, trainer
+from rm_training.checkpoint import CheckpointError
 from rm_training.config import TrainingConfig
 from rm_training.data import DataError, Example
 from rm_training.heldout import better, evaluate
@@ -24,7 +25,7 @@ from rm_training.listener import (
 )
 from rm_training.manifest import OutputRefused
 from rm_training.metrics import PairCounts
-from rm_training.network import rewards_of_prompts
+from rm_training.network import head_of, rewards_of_prompts
 from rm_training.preparation import PreparedRun, prepare
 from rm_training.scoring import RewardModel
 from rm_training.trainer import train
@@ -327,6 +328,23 @@ def test_a_learning_rate_that_explodes_never_publishes(
     with pytest.raises(NonFiniteLoss):
         run(polite_preferences(25), tiny_sft, tmp_path / "rm", wild)
     assert not (tmp_path / "rm").exists()
+
+
+def test_a_folder_that_reads_back_differently_is_not_published(
+    tiny_sft: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = loading.load_classifier
+
+    def read_back(folder: str) -> Any:
+        model, missing = real(folder)
+        with torch.no_grad():
+            head_of(model).weight += 1e-3
+        return model, missing
+
+    monkeypatch.setattr(trainer, "load_classifier", read_back)
+    with pytest.raises(CheckpointError, match="the model read back from disk scores"):
+        run(polite_preferences(25), tiny_sft, tmp_path / "rm")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_listener_can_stop_the_run(tiny_sft: Path, tmp_path: Path) -> None:
