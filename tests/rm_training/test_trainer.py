@@ -129,7 +129,7 @@ def gradients(
     caught: dict[str, Tensor] = {}
 
     class Catch(torch.optim.SGD):
-        def step(self, closure: object = None) -> None:  # type: ignore[override]
+        def step(self, closure: Any = None) -> Any:
             for name, weight in prepared.model.named_parameters():
                 assert weight.grad is not None
                 caught[name] = weight.grad.clone()
@@ -209,8 +209,8 @@ def test_the_weights_that_were_best_on_valid1_are_the_ones_kept(
     seen: dict[int, Tensor] = {}
     real = evaluate
 
-    def rigged(model, prompts, *, config, split, step):  # type: ignore[no-untyped-def]
-        honest = real(model, prompts, config=config, split=split, step=step)
+    def rigged(model: Any, prompts: Any, *, step: int, **rest: Any) -> Evaluation:
+        honest = real(model, prompts, step=step, **rest)
         seen.setdefault(step, model.score.weight.detach().clone())
         wins = 9 if step == 2 else 1
         return dataclasses.replace(honest, counts=PairCounts(wins=wins, losses=1))
@@ -306,8 +306,8 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_at_its_step(
 ) -> None:
     recorder = Recorder()
 
-    def poisoned(*args: object, **options: object) -> Tensor:
-        rewards = rewards_of_prompts(*args, **options)  # type: ignore[arg-type]
+    def poisoned(*args: Any, **options: Any) -> Tensor:
+        rewards = rewards_of_prompts(*args, **options)
         if len(recorder.steps) == 2:
             if what == "loss":
                 return rewards * math.nan

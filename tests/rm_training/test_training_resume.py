@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,7 +135,7 @@ def test_checkpoints_of_other_data_config_or_base_are_refused_by_name(
 ) -> None:
     out = tmp_path / "rm"
     killed_after(tiny_sft, out, 3)
-    options = {"base": str(tiny_sft), "out": out, "config": CONFIG}
+    options: dict[str, Any] = {"base": str(tiny_sft), "out": out, "config": CONFIG}
     other_base = make_tiny_sft(tmp_path / "sft2")
     shutil.copy(plain_sft / "tokenizer.json", other_base)
     (other_base / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
@@ -145,7 +146,7 @@ def test_checkpoints_of_other_data_config_or_base_are_refused_by_name(
     ):
         with pytest.raises(CheckpointError, match=f"of another run: {names} differ"):
             train(
-                **({"examples": EXAMPLES} | options | changed),  # type: ignore[arg-type]
+                **({"examples": EXAMPLES} | options | changed),
                 listener=SilentListener(),
             )
     assert checkpoints_of(out).exists()
