@@ -1,6 +1,10 @@
-"""Real rankings and responses, where they lie beside the checkout."""
+"""Where the real data for tests lies, outside the repository."""
 
+import gzip
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,3 +17,10 @@ def real_data(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"real data not present: ../shared/data/{name}")
     return path
+
+
+def real_records(name: str) -> Iterator[dict[str, Any]]:
+    """The records of a real data file, one a line, the meta record included."""
+    with gzip.open(real_data(name), "rt", encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
