@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import huggingface_hub.utils
 import torch
 import transformers
 from safetensors import SafetensorError
@@ -19,6 +20,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from rm_training.network import ModelError, head_of, moved
 
@@ -99,14 +101,11 @@ def check_configs(source: str) -> Mapping[str, Any]:
     """
     if not Path(source).is_dir() and _looks_like_path(source):
         raise ModelError(f"there is no model directory {source}")
-    with _one_line_errors(source):
+    with _one_line_errors(source), quiet_transformers():
         config, _ = PretrainedConfig.get_config_dict(source, **_where(source))
-    for key in ("auto_map", "trust_remote_code"):
-        if config.get(key):
-            raise ModelError(
-                f"{source}: config.json sets {key}: models with code of their own are "
-                "not loaded"
-            )
+    if not config:
+        raise ModelError(f"{source} holds no config.json: it is no model directory")
+    _refuse_code(source, "config.json", config)
     if config.get("model_type") not in MODEL_TYPES:
         raise ModelError(
             f"{source}: model type {config.get('model_type')!r} is not supported; "
@@ -140,6 +139,9 @@ def load_classifier(source: str) -> tuple[PreTrainedModel, set[str]]:
 def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     """The tokenizer, which must know an EOS. Raises ModelError."""
     with _one_line_errors(source), quiet_transformers():
+        settings = get_tokenizer_config(source, **_where(source))
+    _refuse_code(source, "tokenizer_config.json", settings)
+    with _one_line_errors(source), quiet_transformers():
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             source, trust_remote_code=False, **_where(source)
         )
@@ -151,14 +153,18 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """No progress bars or load reports: what they tell is checked here, by name."""
+    """No bars, load reports or retries: what goes wrong is told once, as an error."""
     log: Any = transformers.utils.logging  # its functions carry no types
+    hub: Any = huggingface_hub.utils.logging
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    hub_verbosity = hub.get_verbosity()
     log.set_verbosity_error()
     log.disable_progress_bar()
+    hub.set_verbosity_error()
     try:
         yield
     finally:
+        hub.set_verbosity(hub_verbosity)
         log.set_verbosity(verbosity)
         if bars:
             log.enable_progress_bar()
@@ -190,7 +196,16 @@ def _draw_head(model: PreTrainedModel, seed: int) -> None:
         head.weight.copy_(weight / math.sqrt(head.in_features + 1))
 
 
-def _where(source: str) -> dict[str, bool]:
+def _refuse_code(source: str, file: str, config: Mapping[str, Any]) -> None:
+    for key in ("auto_map", "trust_remote_code"):
+        if config.get(key):
+            raise ModelError(
+                f"{source}: {file} sets {key}: models with code of their own are not "
+                "loaded"
+            )
+
+
+def _where(source: str) -> dict[str, Any]:
     # A directory is never looked up at the hub, not even for a file that it lacks.
     return {"local_files_only": Path(source).is_dir()}
 
