@@ -1,10 +1,12 @@
 """A project whose rankings a tiny model can learn in a second: thanks win."""
 
+from django.db import transaction
+
 from annotation.models import Membership, Project, Prompt, Response
-from ranking.models import PromptSplit, Split
+from ranking.models import PromptSplit
 from rm_training.config import TrainingConfig
-from tests.ranking.rows import store_ranking
 from tests.preferences import polite_preferences
+from tests.ranking.rows import store_ranking
 
 QUICK = TrainingConfig(
     lr=1e-3, prompts_per_step=4, epochs=2, eval_every=2, checkpoint_every=2
@@ -13,6 +15,7 @@ QUICK = TrainingConfig(
 STEPS = 8
 
 
+@transaction.atomic
 def rank_politely(project: Project, labeler: Membership, *, prompts: int = 20) -> None:
     """Prompts that the labeler ranked; four fifths are train, the rest held out.
 
@@ -30,7 +33,7 @@ def rank_politely(project: Project, labeler: Membership, *, prompts: int = 20) -
             for key, text in zip(example.response_ids, example.responses, strict=True)
         )
         PromptSplit.objects.create(
-            prompt=prompt, group=example.prompt_id, split=Split(example.split)
+            prompt=prompt, group=example.prompt_id, split=example.split
         )
         ranks = dict(zip(example.response_ids, example.rankings[0], strict=True))
         store_ranking(prompt, labeler, ranks)

@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from transformers import AutoModelForSequenceClassification
 
+from annotation import jobs
 from annotation.jobs import JobState, LeaseLostError
 from annotation.models import Membership, Project
 from ranking.datasets import freeze
@@ -94,6 +95,17 @@ def at_question(number: int, act: Callable[[], Any]) -> Stopping:
         return bool(act()) if next(asked) == number else False
 
     return stopping
+
+
+class Questions:
+    """Asked before every step, and counted."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self) -> bool:
+        self.asked += 1
+        return False
 
 
 def carry_out(run: TrainingRun, stopping: Stopping = never) -> TrainingRun:
@@ -291,13 +303,13 @@ def test_a_message_that_comes_while_another_worker_trains_does_nothing(
     ranked: Project,
 ) -> None:
     run = new_run(ranked)
-    asked: list[bool] = []
+    second = Questions()
 
     def second_worker() -> None:
-        attempt(run.pk, worker="second", stopping=lambda: bool(asked.append(True)))
+        attempt(run.pk, worker="second", stopping=second)
 
     carry_out(run, at_question(3, second_worker))
-    assert asked == []  # the second one never trained
+    assert second.asked == 0  # the second one never trained
     assert (run.state, run.attempt, run.worker) == ("done", 1, "test")
 
 
@@ -355,7 +367,7 @@ def test_a_heartbeat_that_found_the_lease_gone_ends_the_run(
     def lost(lease: Any) -> None:
         raise LeaseLostError
 
-    monkeypatch.setattr(attempts.KeptLease, "check", lost)
+    monkeypatch.setattr(jobs.KeptLease, "check", lost)
     run = carry_out(new_run(ranked))
     assert run.step == 0
     assert not run.metrics.exists()
@@ -379,10 +391,10 @@ def test_a_killed_worker_is_replaced_and_the_weights_are_those_of_a_quiet_run(
     tasks.reconcile()
     assert sent[-1] == (run.pk,)
 
-    steps: list[int] = []
-    carry_out(run, lambda: bool(steps.append(1)))
+    questions = Questions()
+    carry_out(run, questions)
     assert (run.state, run.attempt, run.lost_leases) == ("done", 2, 1)
-    assert len(steps) == STEPS - 4  # goes on from the checkpoint after step 4
+    assert questions.asked == STEPS - 4  # goes on from the checkpoint after step 4
     assert weights_of(run.reward_model) == weights_of(quiet)
     assert left_below_model_root(tmp_path) == [
         f"run-{quiet.run_id}-attempt-1",
@@ -437,16 +449,16 @@ def test_a_worker_that_must_end_gives_the_run_back_at_no_cost(
     carry_out(run, at_question(4, lambda: True))
     assert (run.state, run.attempt, run.lost_leases) == ("queued", 1, 0)
     assert run.step == 3
-    steps: list[int] = []
-    carry_out(run, lambda: bool(steps.append(1)))
+    questions = Questions()
+    carry_out(run, questions)
     assert run.state == JobState.DONE
-    assert len(steps) == STEPS - 3  # no step was lost
+    assert questions.asked == STEPS - 3  # no step was lost
 
 
 @pytest.fixture
 def worker_goes_on() -> Iterator[None]:
     yield
-    tasks._shutting_down.value = 0
+    jobs._stopping.value = 0
 
 
 @pytest.mark.usefixtures("worker_goes_on")
@@ -491,10 +503,10 @@ def test_a_torn_checkpoint_of_an_earlier_attempt_is_passed_over(
     newest = max((tmp_path / "models").glob("reward-models/*.checkpoints/step-*"))
     (newest / "optimizer.safetensors").write_bytes(b"torn")
     let_the_lease_run_out(run)
-    steps: list[int] = []
-    carry_out(run, lambda: bool(steps.append(1)))
+    questions = Questions()
+    carry_out(run, questions)
     assert run.state == JobState.DONE
-    assert len(steps) == STEPS - 2
+    assert questions.asked == STEPS - 2
 
 
 # --- Failures, with their reasons ---------------------------------------------------
