@@ -48,7 +48,7 @@ def publish(
     meta.json, README.md and manifest.json. `check` is called with the folder before it
     gets its name, and refuses it by raising.
 
-    Raises OccupiedFolder; CheckpointError where the disk refuses.
+    Raises OutputRefused; CheckpointError where the disk refuses.
     """
     with _disk_errors(out), publishing(out) as folder:
         with quiet_transformers():

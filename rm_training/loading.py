@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from rm_training.network import ModelError, head_of, moved
 
@@ -101,12 +102,9 @@ def check_configs(source: str) -> Mapping[str, Any]:
         raise ModelError(f"there is no model directory {source}")
     with _one_line_errors(source):
         config, _ = PretrainedConfig.get_config_dict(source, **_where(source))
-    for key in ("auto_map", "trust_remote_code"):
-        if config.get(key):
-            raise ModelError(
-                f"{source}: config.json sets {key}: models with code of their own are "
-                "not loaded"
-            )
+    if not config:
+        raise ModelError(f"{source} holds no config.json: it is no model directory")
+    _refuse_code(source, "config.json", config)
     if config.get("model_type") not in MODEL_TYPES:
         raise ModelError(
             f"{source}: model type {config.get('model_type')!r} is not supported; "
@@ -139,6 +137,9 @@ def load_classifier(source: str) -> tuple[PreTrainedModel, set[str]]:
 
 def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     """The tokenizer, which must know an EOS. Raises ModelError."""
+    with _one_line_errors(source), quiet_transformers():
+        settings = get_tokenizer_config(source, **_where(source))
+    _refuse_code(source, "tokenizer_config.json", settings)
     with _one_line_errors(source), quiet_transformers():
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             source, trust_remote_code=False, **_where(source)
@@ -190,7 +191,16 @@ def _draw_head(model: PreTrainedModel, seed: int) -> None:
         head.weight.copy_(weight / math.sqrt(head.in_features + 1))
 
 
-def _where(source: str) -> dict[str, bool]:
+def _refuse_code(source: str, file: str, config: Mapping[str, Any]) -> None:
+    for key in ("auto_map", "trust_remote_code"):
+        if config.get(key):
+            raise ModelError(
+                f"{source}: {file} sets {key}: models with code of their own are not "
+                "loaded"
+            )
+
+
+def _where(source: str) -> dict[str, Any]:
     # A directory is never looked up at the hub, not even for a file that it lacks.
     return {"local_files_only": Path(source).is_dir()}
 

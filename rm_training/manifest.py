@@ -25,18 +25,25 @@ class DamagedFolder(RunError):  # noqa: N818  says what it is
     """A folder's files are not those that were published; the message names one."""
 
 
-class OccupiedFolder(RunError):  # noqa: N818  says what it is
-    """The output folder already holds something, and nothing is ever overwritten."""
+class OutputRefused(RunError):  # noqa: N818  says what it is
+    """The output folder holds something already, or cannot be made there."""
 
 
-def refuse_occupied(folder: Path) -> None:
-    """Raises OccupiedFolder unless the folder is absent or empty."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise OccupiedFolder(f"{folder} is a file; choose another output folder")
-    if any(folder.iterdir()):
-        raise OccupiedFolder(f"{folder} is not empty; choose another output folder")
+def check_output(folder: Path) -> None:
+    """Raises OutputRefused unless the folder is absent or empty, and can be made.
+
+    Nothing is ever overwritten. Asked before hours of work as well as after them.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise OutputRefused(f"{folder} is not empty; choose another output folder")
+    absolute = folder.absolute()
+    nearest = next(path for path in (absolute, *absolute.parents) if path.exists())
+    if not nearest.is_dir():
+        raise OutputRefused(f"{nearest} is a file; choose another output folder")
+    # The folder itself is made beside its final place, so it is the parent that counts.
+    parent = absolute.parent if nearest == absolute else nearest
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputRefused(f"{parent} may not be written; choose another folder")
 
 
 @contextmanager
@@ -46,9 +53,9 @@ def publishing(folder: Path) -> Iterator[Path]:
     Then: fsync of each file → manifest.json → fsync → rename → fsync of the parent. A
     reader finds the whole folder or none. On an error the temporary folder is removed.
 
-    Raises OccupiedFolder, before the block or after it.
+    Raises OutputRefused, before the block or after it.
     """
-    refuse_occupied(folder)
+    check_output(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(
         tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent)
@@ -57,7 +64,7 @@ def publishing(folder: Path) -> Iterator[Path]:
         yield partial
         partial.chmod(0o755)  # mkdtemp's 700 would hide the model from other accounts
         _seal(partial)
-        refuse_occupied(folder)
+        check_output(folder)
         partial.rename(folder)  # fails if someone filled it in between
         _fsync(folder.parent)
     finally:

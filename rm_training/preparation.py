@@ -39,6 +39,8 @@ class PreparedRun:
     valid1: list[EncodedPrompt]
     valid2: list[EncodedPrompt]
     report: EncodingReport
+    rankings: int
+    """In the data, before anything was left out; report.prompts likewise."""
     notes: tuple[str, ...]
     identity: dict[str, str]
     """Hashes of what the result depends on; a resume compares them."""
@@ -96,6 +98,7 @@ def prepare(
         valid1=valid1,
         valid2=valid2,
         report=report,
+        rankings=sum(len(example.rankings) for example in examples),
         notes=(
             *splits.notes,
             *_notes(report, without_pair=len(splits.train) - len(learnable)),

@@ -26,7 +26,6 @@ def meta_of(
     normalised reward is the reward minus its value.
     """
     template, limits = run.encoder.template, run.encoder.limits
-    prompts = [*run.train, *run.valid1, *run.valid2]
     return {
         "schema_version": SCHEMA_VERSION,
         "base": {
@@ -36,8 +35,9 @@ def meta_of(
         },
         "data": {
             "sha256": run.identity["data"],
-            "prompts": len(prompts),
-            "rankings": sum(len(prompt.rankings) for prompt in prompts),
+            "prompts": run.report.prompts,
+            "rankings": run.rankings,
+            # Prompts in use; `notes` says what was left out and why.
             "train": len(run.train),
             "valid1": len(run.valid1),
             "valid2": len(run.valid2),

@@ -1,6 +1,7 @@
 """The rewards of a published model, with the encoding that it was trained on."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -157,7 +158,7 @@ def _scored(model: RewardModel, rows: Sequence[dict[str, Any]]) -> list[str]:
         given["rewards"] = of_row
         if bias is not None:
             given["normalised"] = [reward - bias for reward in of_row]
-        lines.append(json.dumps(given, ensure_ascii=False))
+        lines.append(json.dumps(given))  # ASCII: safe on any terminal and in any pipe
     return lines
 
 
@@ -176,7 +177,7 @@ def _parse_window(
 
 def _parse_line(line: bytes) -> dict[str, Any]:
     try:
-        row = json.loads(line, parse_constant=_refuse_constant)
+        row = json.loads(line, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise DataError(f"no JSON in UTF-8: {error}") from error
     if not isinstance(row, dict) or not {"prompt", "responses"} <= row.keys():
@@ -191,6 +192,14 @@ def _parse_line(line: bytes) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    # 1e999 would become inf, which could not be written as JSON again.
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is no finite number")
+    return number
 
 
 def _passes(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -33,8 +33,9 @@ class Command(BaseCommand):
         try:
             model = RewardModel.load(options["model"], device=options["device"])
             scored = score_lines(model, sys.stdin.buffer)
-            # disable=None: a bar on a terminal only, on stderr.
-            for line in tqdm(scored, unit=" prompts", disable=None):
+            # None: a bar where stderr is a terminal. Lines on a terminal need no bar.
+            without_bar = sys.stdout.isatty() or None
+            for line in tqdm(scored, unit=" prompts", disable=without_bar):
                 self.stdout.write(line)
         except ConfigError as error:
             raise CommandError(str(error), returncode=2) from error

@@ -1,8 +1,9 @@
 """`manage.py train_reward_model`: the trainer that the Celery job runs, by hand."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Never
+from typing import Any, Final, Never, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
@@ -81,7 +82,7 @@ class Command(BaseCommand):
 
         try:
             config = config_of(options)
-            with TerminalListener() as listener:
+            with TerminalListener(sys.stderr) as listener:
                 result = train(
                     examples_of(options),
                     base=options["base"],
@@ -93,6 +94,10 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=2) from error
         except RunError as error:
             raise CommandError(str(error)) from error
+        except KeyboardInterrupt as interrupt:
+            raise CommandError(
+                "interrupted; the same command goes on from the last checkpoint, if any"
+            ) from interrupt
         self.stdout.write(summary(result))
 
 
@@ -119,11 +124,12 @@ def summary(result: TrainingResult) -> str:
 
 
 class TerminalListener(SilentListener):
-    """A progress bar on a terminal; elsewhere only notes and evaluations, on stderr."""
+    """Notes and evaluations a line each, with a progress bar on a terminal."""
 
-    def __init__(self) -> None:
-        """The bar starts with the first step, when their number is known."""
-        self.bar: tqdm[Never] = tqdm(unit=" steps", disable=None)
+    def __init__(self, stream: TextIO) -> None:
+        """The bar learns its length with the first step."""
+        self.stream = stream
+        self.bar: tqdm[Never] = tqdm(unit=" steps", file=stream, disable=None)
 
     def __enter__(self) -> "TerminalListener":
         """Nothing to do: the bar is there."""
@@ -150,7 +156,7 @@ class TerminalListener(SilentListener):
         self._say(note)
 
     def _say(self, line: str) -> None:
-        self.bar.write(line, file=self.bar.fp)
+        self.bar.write(line, file=self.stream)
 
 
 def _accuracy(evaluation: Evaluation | None) -> str:
