@@ -22,6 +22,7 @@ def rank_politely(project: Project, labeler: Membership, *, prompts: int = 20) -
     The splits are fixed beforehand: those that a project draws are its own secret.
     """
     for example in polite_preferences(prompts):
+        assert example.split is not None
         prompt = Prompt.objects.create(
             project=project,
             external_id=example.prompt_id,
