@@ -21,7 +21,7 @@ SAMPLING_FIELDS = ("k_min", "k_max", "temperature", "top_p", "max_new_tokens", "
 MOST_PROMPTS = 10_000_000
 
 
-class NewProjectForm(forms.ModelForm[Project]):
+class NewProjectForm(forms.ModelForm):  # type: ignore[type-arg]  # not at run time
     """A site admin's new project."""
 
     class Meta:
