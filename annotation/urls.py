@@ -2,10 +2,25 @@
 
 from django.urls import include, path
 
-from annotation import views
+from annotation import health, people, views
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("", include("annotation.account_urls")),
+    path("livez", health.livez, name="livez"),
+    path("readyz", health.readyz, name="readyz"),
+    path("p/<slug:slug>/members/", people.members, name="members"),
+    path("p/<slug:slug>/members/add/", people.add, name="add_member"),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/link/",
+        people.fresh_link,
+        name="fresh_link",
+    ),
     path("", include("ranking.urls")),
     path("", include("rm_training.urls")),
 ]
+
+handler400 = "annotation.errors.bad_request"
+handler403 = "annotation.errors.permission_denied"
+handler404 = "annotation.errors.page_not_found"
+handler500 = "annotation.errors.server_error"

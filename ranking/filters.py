@@ -79,19 +79,24 @@ class Filters:
         }
 
 
-def rankings_that_count(project: Project, filters: Filters) -> RankingQuerySet:
-    """The project's rankings that count (`agreement.md`, "What counts") and match.
+def rankings_that_count(
+    project: Project, filters: Filters, *, with_repeats: bool = False
+) -> RankingQuerySet:
+    """The project's rankings that count and match the filters.
 
     That is: current, counted (or included by name), on prompts of the purpose work,
-    repeat 0. Imported rankings belong to the random pool.
+    repeat 0. Repeats count in nothing but a labeler's agreement with themselves, so
+    only the agreement report asks for them. Imported rankings belong to the random
+    pool.
     """
     status = {RankingStatus.COUNTED.value} | filters.include
     rows = Ranking.objects.current().filter(
         project=project,
         status__in=sorted(status),
-        assignment__repeat=0,
         assignment__prompt__purpose=Purpose.WORK,
     )
+    if not with_repeats:
+        rows = rows.filter(assignment__repeat=0)
     return rows.filter(_about_the_ranking(filters) & _about_the_prompt(filters))
 
 
