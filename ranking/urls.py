@@ -1,3 +1,9 @@
-from django.urls import URLPattern
+"""Addresses of the pages about rankings."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path
+
+from ranking import agreement_pages
+
+urlpatterns = [
+    path("p/<slug:slug>/agreement/", agreement_pages.agreement, name="agreement"),
+]

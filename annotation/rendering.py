@@ -1,0 +1,126 @@
+"""Markdown of prompts and responses, as HTML that cannot hurt its reader.
+
+markdown-it-py reads it (raw HTML stays text), formulas become MathML, code gets
+classes for its colours, and nh3 comes last: whatever the steps before it were fooled
+into writing, only the tags and attributes named here reach a page.
+"""
+
+import html
+from functools import lru_cache
+
+import nh3
+from latex2mathml.converter import convert
+from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.texmath import texmath_plugin
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+from pygments.util import ClassNotFound
+
+LONGEST_RICH = 16 * 1024  # bytes; 64 KiB of hostile Markdown can cost a second
+LONGEST_FORMULA = 2_000  # characters
+HEADING_SHIFT = 3  # the page itself uses h1 to h3
+
+MATHML = (
+    {"math", "mrow", "mi", "mo", "mn", "mtext", "mspace", "mstyle", "msqrt", "mroot"}
+    | {"msup", "msub", "msubsup", "mfrac", "munder", "mover", "munderover"}
+    | {"mtable", "mtr", "mtd"}
+)
+TAGS = MATHML | (
+    {"p", "strong", "em", "s", "del", "code", "pre", "ul", "ol", "li", "blockquote"}
+    | {"h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"}
+    | {"br", "hr", "a", "span", "div"}
+)
+MATHML_ATTRIBUTES = {
+    "display",
+    "stretchy",
+    "fence",
+    "form",
+    "columnalign",
+    "xmlns",
+    "movablelimits",
+} | {"lspace", "rspace", "mathvariant", "width"}
+ATTRIBUTES: dict[str, set[str]] = {
+    "a": {"href", "title"},
+    "ol": {"start"},
+    "th": {"align"},
+    "td": {"align"},
+    **{tag: {"class"} for tag in ("span", "div", "code", "pre")},
+    **dict.fromkeys(MATHML, MATHML_ATTRIBUTES),
+}
+
+
+@lru_cache(maxsize=256)
+def render(text: str) -> str:
+    """Safe HTML of a Markdown text; beyond 16 KiB, the text itself, escaped.
+
+    The most recent texts are kept, because a page shows K of them and is often
+    loaded again. What comes back may stand in a template with `|safe`.
+    """
+    if len(text.encode()) > LONGEST_RICH:
+        return f'<div class="plain">{html.escape(text)}</div>'
+    return nh3.clean(
+        MARKDOWN.render(text),
+        tags=TAGS,
+        attributes=ATTRIBUTES,
+        link_rel="noopener noreferrer nofollow",
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+        url_schemes={"http", "https", "mailto"},
+        url_relative="deny",
+    )
+
+
+def _highlighted(code: str, language: str, _attributes: str) -> str:
+    """Code with a class on every token; `""` makes markdown-it escape it itself."""
+    try:
+        lexer = get_lexer_by_name(language)
+    except ClassNotFound:
+        return ""
+    return highlight(code, lexer, HtmlFormatter(nowrap=True))
+
+
+def _formula(source: str, options: dict[str, bool] | None = None) -> str:
+    """MathML of a formula; one that cannot be read is shown as it was written."""
+    display = "block" if (options or {}).get("display_mode") else "inline"
+    if len(source) > LONGEST_FORMULA:
+        return f"<code>{html.escape(source)}</code>"
+    try:
+        return str(convert(source, display=display))
+    # The converter raises what it likes, IndexError and RecursionError among it.
+    except Exception:  # noqa: BLE001
+        return f"<code>{html.escape(source)}</code>"
+
+
+def _fit_to_page(state: StateCore) -> None:
+    """Headings below the page's own, and table alignment as an attribute.
+
+    The content policy forbids `style=`, and nh3 would drop it.
+    """
+    for token in state.tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + HEADING_SHIFT)}"
+        if token.type in ("th_open", "td_open"):
+            style = str(token.attrs.pop("style", ""))
+            if style.startswith("text-align:"):
+                token.attrs["align"] = style.removeprefix("text-align:")
+
+
+def _reader() -> MarkdownIt:
+    """CommonMark with tables, strikethrough, and formulas in `$` or in `\\(`, `\\[`.
+
+    Without spaces inside or digits beside the dollars, so "$5 and $6" stays money.
+    """
+    reader = MarkdownIt("commonmark", {"html": False, "highlight": _highlighted})
+    reader.enable(["table", "strikethrough"])
+    # Before dollarmath, whose renderer must win for both.
+    reader.use(texmath_plugin, delimiters="brackets")
+    reader.use(
+        dollarmath_plugin, renderer=_formula, allow_space=False, allow_digits=False
+    )
+    reader.core.ruler.push("fit_to_page", _fit_to_page)
+    return reader
+
+
+MARKDOWN = _reader()
