@@ -91,11 +91,7 @@ def cancel_generation(project: Project) -> bool:
 
 def forgive_failures(project: Project) -> int:
     """Let prompts whose sampling failed wait again; how many."""
-    return (
-        Prompt.objects.filter(project=project)
-        .exclude(failure="")
-        .update(failure="")
-    )
+    return Prompt.objects.filter(project=project).exclude(failure="").update(failure="")
 
 
 def latest_run(project: Project) -> GenerationRun | None:

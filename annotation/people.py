@@ -9,7 +9,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import (
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
 
 from annotation.access import Member, for_members
 from annotation.accounts import make_sign_in_link, use_sign_in_link, user_of_link
@@ -97,6 +101,7 @@ def may_make_link(admin: Member, member: Membership) -> bool:
     return not elsewhere.exists()
 
 
+@require_safe
 @for_members(Role.ADMIN)
 def members(member: Member) -> HttpResponse:
     """Who is in the project, and the form to let somebody in."""
