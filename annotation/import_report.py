@@ -51,8 +51,13 @@ class ImportReport:
     unchanged: int = 0
     refused: int = 0
     warnings: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    _problems: list[Problem] = field(default_factory=list)
     _unknown_fields: set[str] = field(default_factory=set)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What was found, in the order of the file; the first MOST_PROBLEMS."""
+        return sorted(self._problems, key=lambda problem: problem.line)
 
     def take(self, line: Line, warnings: Iterable[tuple[str, str]] = ()) -> None:
         """Take a line, with these warnings (code, message) and those of its bytes."""
@@ -81,15 +86,14 @@ class ImportReport:
             )
 
     def as_json(self) -> dict[str, Any]:
-        """The import report of the design, its problems in the order of the file."""
-        ordered = sorted(self.problems, key=lambda problem: problem.line)
+        """The import report of the design."""
         return {
             "lines": self.lines,
             "imported": self.imported,
             "unchanged": self.unchanged,
             "refused": self.refused,
             "warnings": self.warnings,
-            "problems": [problem.as_json() for problem in ordered],
+            "problems": [problem.as_json() for problem in self.problems],
         }
 
     def _warn(self, line: Line, code: str, message: str) -> None:
@@ -97,8 +101,8 @@ class ImportReport:
         self._add(line, "warning", code, message)
 
     def _add(self, line: Line, level: Level, code: str, message: str) -> None:
-        if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append(
+        if len(self._problems) < MOST_PROBLEMS:
+            self._problems.append(
                 Problem(line.number, line.byte_offset, level, code, message)
             )
 

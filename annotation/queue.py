@@ -306,12 +306,3 @@ def _holder_of_the_slot_of(assignment: Assignment) -> Assignment | None:
         )
         .first()
     )
-
-
-def responses_by_id(prompt: Prompt) -> list[Response]:
-    """The prompt's responses sorted by id, code point by code point. One query.
-
-    `display_order` counts in this order. The database is not asked to sort: its
-    collation may put the same ids in another order on another machine.
-    """
-    return sorted(prompt.responses.all(), key=lambda response: response.external_id)

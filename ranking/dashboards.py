@@ -2,7 +2,7 @@
 project in a few queries and hands them to the pure statistics."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,23 +11,29 @@ from django.db import connection
 from annotation.models import Membership, Project, Prompt
 from ranking import agreement
 from ranking.filters import Filters, rankings_that_count
-from ranking.rank_table import RankTable
+from ranking.rank_table import IntArray, RankTable
 
 Naming = Callable[[Membership], str]
 
 # One row a ranking, its ranks packed as big-endian 16-bit integers in the order of
-# the response ids: 9 ranks travel as 18 bytes instead of 9 rows.
+# the responses' outside ids: 9 ranks travel as 18 bytes instead of 9 rows.
 COUNTED_RANKINGS = """
     SELECT a.prompt_id, a.labeler_id, a.repeat, coalesce(i.version, 0),
            to_char(r.submitted_at AT TIME ZONE 'UTC', 'IYYYIW')::int,
-           r.active_seconds,
-           string_agg(int2send(p.rank), ''::bytea ORDER BY p.response_id)
+           r.active_seconds, a.display_order,
+           string_agg(int2send(p.rank), ''::bytea
+                      ORDER BY response.external_id COLLATE "C")
     FROM ranking_ranking r
     JOIN annotation_assignment a ON a.id = r.assignment_id
     JOIN ranking_placement p ON p.ranking_id = r.id
+    JOIN annotation_response response ON response.id = p.response_id
     LEFT JOIN annotation_instructions i ON i.id = r.instructions_id
     WHERE r.id IN ({counted})
     GROUP BY r.id, a.id, i.id
+"""
+LENGTHS = """
+    SELECT prompt_id, array_agg(char_length(text) ORDER BY external_id COLLATE "C")
+    FROM annotation_response WHERE prompt_id = ANY(%s) GROUP BY prompt_id
 """
 
 
@@ -40,6 +46,7 @@ class Judgement(NamedTuple):
     version: int
     week: int
     seconds: float | None
+    display_order: list[int] | None  # None: imported, the order shown is not known
     ranks: bytes
 
 
@@ -55,7 +62,7 @@ def agreement_report(
     names = _distinct_names(members.values(), name or (lambda member: member.name))
     index = {pk: number for number, pk in enumerate(members)}
     return agreement.report(
-        _tables(judgements, index),
+        _tables(judgements, index, _lengths({row.prompt for row in judgements})),
         labelers=[names[pk] for pk in index],
         project=project.slug,
         filters=filters.as_json(project),
@@ -71,14 +78,30 @@ def _judgements(project: Project, filters: Filters) -> list[Judgement]:
         return [Judgement(*row) for row in cursor.fetchall()]
 
 
-def _tables(judgements: Iterable[Judgement], index: dict[int, int]) -> list[RankTable]:
+def _lengths(prompts: set[int]) -> dict[int, list[int]]:
+    """Characters of each response, by prompt."""
+    with connection.cursor() as cursor:
+        cursor.execute(LENGTHS, [list(prompts)])
+        return dict(cursor.fetchall())
+
+
+def _tables(
+    judgements: Iterable[Judgement],
+    index: dict[int, int],
+    lengths: dict[int, list[int]],
+) -> list[RankTable]:
     by_k: defaultdict[int, list[Judgement]] = defaultdict(list)
     for row in judgements:
         by_k[len(row.ranks) // 2].append(row)
-    return [_table(k, rows, index) for k, rows in sorted(by_k.items())]
+    return [_table(k, rows, index, lengths) for k, rows in sorted(by_k.items())]
 
 
-def _table(k: int, rows: list[Judgement], index: dict[int, int]) -> RankTable:
+def _table(
+    k: int,
+    rows: list[Judgement],
+    index: dict[int, int],
+    lengths: dict[int, list[int]],
+) -> RankTable:
     packed = np.frombuffer(b"".join(bytes(row.ranks) for row in rows), dtype=">i2")
     seconds = [np.nan if row.seconds is None else row.seconds for row in rows]
     return RankTable(
@@ -89,7 +112,21 @@ def _table(k: int, rows: list[Judgement], index: dict[int, int]) -> RankTable:
         version=np.array([row.version for row in rows]),
         week=np.array([row.week for row in rows]),
         seconds=np.array(seconds, dtype=np.float64),
+        positions=_positions([row.display_order for row in rows], k),
+        lengths=np.array([lengths[row.prompt] for row in rows]),
     )
+
+
+def _positions(orders: Sequence[list[int] | None], k: int) -> IntArray:
+    """Where each response stood on the page, 0 first: the inverse of the order shown.
+
+    `(n, K)`; -1 where the order is not known.
+    """
+    unknown = [-1] * k
+    shown = np.array([unknown if order is None else order for order in orders])
+    positions = np.argsort(shown, axis=1)
+    positions[shown[:, 0] < 0] = -1
+    return positions
 
 
 def _tags(prompts: set[int]) -> dict[int, list[str]]:

@@ -50,7 +50,7 @@ class TrainingConfig:
     prompts_per_step: int = 16
     """Prompts, each with all its responses, in one optimizer step."""
     prompts_per_pass: int = 4
-    """Prompts in one forward pass: bounds memory, never changes the result."""
+    """Prompts in one forward pass: bounds memory, changes nothing but rounding."""
     max_length: int | None = None
     """Tokens of prompt + response + EOS. None: the model's limit, at most 2,048."""
     max_prompt_tokens: int | None = None

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import huggingface_hub.utils
 import torch
 import transformers
 from safetensors import SafetensorError
@@ -100,7 +101,7 @@ def check_configs(source: str) -> Mapping[str, Any]:
     """
     if not Path(source).is_dir() and _looks_like_path(source):
         raise ModelError(f"there is no model directory {source}")
-    with _one_line_errors(source):
+    with _one_line_errors(source), quiet_transformers():
         config, _ = PretrainedConfig.get_config_dict(source, **_where(source))
     if not config:
         raise ModelError(f"{source} holds no config.json: it is no model directory")
@@ -152,14 +153,18 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """No progress bars or load reports: what they tell is checked here, by name."""
+    """No bars, load reports or retries: what goes wrong is told once, as an error."""
     log: Any = transformers.utils.logging  # its functions carry no types
+    hub: Any = huggingface_hub.utils.logging
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    hub_verbosity = hub.get_verbosity()
     log.set_verbosity_error()
     log.disable_progress_bar()
+    hub.set_verbosity_error()
     try:
         yield
     finally:
+        hub.set_verbosity(hub_verbosity)
         log.set_verbosity(verbosity)
         if bars:
             log.enable_progress_bar()

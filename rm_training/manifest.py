@@ -57,18 +57,28 @@ def publishing(folder: Path) -> Iterator[Path]:
     """
     check_output(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(
-        tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent)
-    )
+    partial = Path(tempfile.mkdtemp(prefix=_prefix(folder), dir=folder.parent))
     try:
         yield partial
-        partial.chmod(0o755)  # mkdtemp's 700 would hide the model from other accounts
+        # Made private by mkdtemp and safetensors; a server may be another account.
+        for path in (partial, *partial.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
         _seal(partial)
         check_output(folder)
         partial.rename(folder)  # fails if someone filled it in between
         _fsync(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def discard_partials(folder: Path) -> None:
+    """Removes what a killed process left when it was about to publish `folder`."""
+    for partial in folder.parent.glob(f"{_prefix(folder)}*"):
+        shutil.rmtree(partial)
+
+
+def _prefix(folder: Path) -> str:
+    return f".{folder.name}.partial-"
 
 
 def verify(folder: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from rm_training.listener import (
 )
 from rm_training.loading import load_classifier
 from rm_training.loss import loss_denominator, pair_weights, preference_loss
-from rm_training.manifest import check_output
+from rm_training.manifest import check_output, discard_partials
 from rm_training.metrics import PairCounts, count_prompt
 from rm_training.network import moved, rewards_of_prompts, rewards_of_rows
 from rm_training.preparation import PreparedRun, prepare
@@ -60,6 +60,7 @@ def train(
     CheckpointError (see where they are defined), NonFiniteLoss, TrainingStopped.
     """
     check_output(out)
+    discard_partials(out)
     run = prepare(examples, base=base, out=out, config=config, listener=listener)
     for note in run.notes:
         listener.on_note(note)

@@ -1,22 +1,19 @@
 """Real rankings and responses, put into our two file formats."""
 
-import gzip
 import json
 from pathlib import Path
 from typing import Any
 
-from tests.real_data import real_data
+from tests.real_data import real_records
 
 Record = dict[str, Any]
 
 
 def records(name: str) -> dict[str, list[Record]]:
-    """The typed records of a real data file, by type; skips where it is absent."""
+    """The records of a real data file by type; skips where it is absent."""
     found: dict[str, list[Record]] = {}
-    with gzip.open(real_data(name), "rt", encoding="utf-8") as lines:
-        for line in lines:
-            record = json.loads(line)
-            found.setdefault(record["t"], []).append(record)
+    for record in real_records(name):
+        found.setdefault(record["t"], []).append(record)
     return found
 
 

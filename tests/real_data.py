@@ -1,4 +1,4 @@
-"""Real rankings and responses, where they lie beside the checkout."""
+"""Where the real data for tests lies, outside the repository."""
 
 import gzip
 import json

@@ -11,7 +11,9 @@ os.environ.setdefault(
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 from annotation.settings import *  # noqa: F403  the same settings, but for these
-from annotation.settings import DATABASES, DURABLE_WHEN_ON, LOGGING
+from annotation.settings import DATABASES, DURABLE_WHEN_ON, LOGGING, STATIC_ROOT
+
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns when it is missing
 
 # Unit tests survive a power cut without their data; chaos tests keep the default.
 DATABASES["default"]["OPTIONS"] = {"options": "-c synchronous_commit=off"}

@@ -410,16 +410,6 @@ def test_a_token_is_of_use_to_its_labeler_only(
         queue.lock_for_answer(membership=bob, token=token)
 
 
-def test_responses_are_in_the_order_of_their_ids_code_point_by_code_point(
-    project: Project,
-) -> None:
-    prompt = make_prompt(project, k=0)
-    for name in ("r10", "r9", "R2", "é", "a-b", "ab"):
-        prompt.responses.create(external_id=name)
-    ids = [response.external_id for response in queue.responses_by_id(prompt)]
-    assert ids == ["R2", "a-b", "ab", "r10", "r9", "é"]
-
-
 def test_a_claim_takes_six_statements(
     project: Project,
     alice: Membership,

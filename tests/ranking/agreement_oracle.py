@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -137,7 +137,7 @@ def w_values(rows: Sequence[Ranked]) -> list[float]:
 def resampled(rows: Sequence[Ranked], prompts: Sequence[int]) -> list[Ranked]:
     """The rankings of these prompts; a prompt drawn twice is two prompts."""
     return [
-        Ranked(**{**vars(row), "prompt": place})
+        replace(row, prompt=place)
         for place, prompt in enumerate(prompts)
         for row in rows
         if row.prompt == prompt

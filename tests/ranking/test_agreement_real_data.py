@@ -1,6 +1,7 @@
 """Every count and share that data/README.md lists for the real judgements."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from statistics import median
 from typing import Any
@@ -78,7 +79,7 @@ def test_mtbench_without_its_one_repeat_gives_the_second_row() -> None:
     kept = []
     for row in rows:
         key = row.labeler, row.prompt, row.responses
-        kept.append(Ranked(row.labeler, row.prompt, row.ranks, repeat=key in seen))
+        kept.append(replace(row, repeat=int(key in seen)))
         seen.add(key)
     document = report_of(kept)
     assert (document["pairs"], document["ties"]) == (3354, 779)
@@ -208,7 +209,34 @@ def test_criteria_change_places_with_the_convention() -> None:
 @pytest.mark.parametrize("name", [PANDALM, MTBENCH, QUALITY])
 def test_multiplying_ranks_by_2_and_adding_3_changes_no_result(name: str) -> None:
     rows = [
-        Ranked(r.labeler, r.prompt, {k: v * 2 + 3 for k, v in r.ranks.items()})
-        for r in reversed(real_rankings(name))
+        replace(row, ranks={key: rank * 2 + 3 for key, rank in row.ranks.items()})
+        for row in reversed(real_rankings(name))
     ]
     assert report_of(rows) == document_of(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "longer_wins", "comparable"),
+    [
+        (PANDALM, 392, 620),
+        (TESTSET, 1769, 2649),
+        (LLMFAO, 2238, 5460),
+        (QUALITY, 222, 295),
+        (NATURALNESS, 86, 222),
+        (INFORMATIVENESS, 414, 472),
+    ],
+)
+def test_the_longer_answer_wins_as_often_as_known(
+    name: str, longer_wins: int, comparable: int
+) -> None:
+    rows = [r["length_bias"] for r in document_of(name)["labelers_detail"]]
+    assert sum(row["longer_wins"] for row in rows) == longer_wins
+    assert sum(row["comparable"] for row in rows) == comparable
+
+
+def test_lengths_of_mtbench_are_unknown_and_not_zero() -> None:
+    document = document_of(MTBENCH)
+    assert all(r["length_bias"]["comparable"] == 0 for r in document["labelers_detail"])
+    assert document["undefined"]["labelers_detail.author_0.length_bias"] == (
+        "this labeler ordered no two responses that are known to differ in length"
+    )

@@ -165,6 +165,7 @@ def table(**columns: Any) -> RankTable:
         ({"ranks": np.ones((2, 0), int)}, r"ranks must be \(n, K\), not \(2, 0\)"),
         ({"ranks": np.ones((2, 3))}, "ranks must be integers, not float64"),
         ({"cluster": np.zeros(3, int)}, r"cluster is \(3,\), but there are 2 rows"),
+        ({"lengths": np.ones((2, 4), int)}, r"lengths are \(2, 4\), but ranks are"),
         ({"seconds": np.full(1, nan)}, r"seconds is \(1,\), but there are 2 rows"),
     ],
 )
@@ -183,6 +184,15 @@ def test_two_tables_of_one_k_are_refused() -> None:
 def test_two_labelers_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="two labelers are both named u"):
         report([table()], labelers=["u", "u"], project="p", filters={})
+
+
+def test_a_prompt_without_items_is_one_set_of_responses() -> None:
+    ranks = np.array([[1, 2], [1, 2], [2, 1], [2, 1]])
+    clusters = np.array([0, 0, 1, 1])
+    labelers = np.array([0, 1, 0, 1])
+    one_set_each = RankTable(ranks=ranks, cluster=clusters, labeler=labelers)
+    document = report([one_set_each], labelers=["u", "v"], project="p", filters={})
+    assert document["strict"]["comparable"] == document["strict"]["agree"] == 2
 
 
 def test_the_order_of_tables_and_names_changes_nothing() -> None:

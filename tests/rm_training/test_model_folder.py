@@ -222,6 +222,14 @@ def test_a_fresh_process_with_transformers_alone_gets_our_rewards(
     assert max(ours) - min(ours) > 1
 
 
+def test_other_accounts_may_read_what_was_published(
+    polite_run: TrainingResult,
+) -> None:
+    folder = polite_run.folder
+    modes = {path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert (folder.stat().st_mode & 0o777, modes) == (0o755, {0o644})
+
+
 def test_weights_on_disk_are_float32_safetensors_only(
     polite_run: TrainingResult,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import PretrainedConfig
 
 from rm_training.loading import load_base, load_trained
 from rm_training.network import ModelError
@@ -121,6 +122,18 @@ def test_a_directory_that_is_absent_or_no_model_is_one_clear_line(
 ) -> None:
     assert "there is no model directory" in refused(tmp_path / "nowhere")
     assert "config.json" in refused(tmp_path)
+
+
+def test_a_hub_id_that_cannot_be_fetched_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError("We could not connect.\nCheck your internet connection.")
+
+    monkeypatch.setattr(PretrainedConfig, "get_config_dict", unreachable)
+    assert refused("someone/model") == (
+        "cannot load someone/model: We could not connect."
+    )
 
 
 def test_damaged_weights_are_one_clear_line(base: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rm_training import trainer
+from rm_training import loading, trainer
+from rm_training.checkpoint import CheckpointError
 from rm_training.config import TrainingConfig
 from rm_training.data import DataError, Example
 from rm_training.heldout import better, evaluate
@@ -24,7 +25,7 @@ from rm_training.listener import (
 )
 from rm_training.manifest import OutputRefused
 from rm_training.metrics import PairCounts
-from rm_training.network import rewards_of_prompts
+from rm_training.network import head_of, rewards_of_prompts
 from rm_training.preparation import PreparedRun, prepare
 from rm_training.scoring import RewardModel
 from rm_training.trainer import train
@@ -128,7 +129,7 @@ def gradients(
     caught: dict[str, Tensor] = {}
 
     class Catch(torch.optim.SGD):
-        def step(self, closure: object = None) -> None:  # type: ignore[override]
+        def step(self, closure: Any = None) -> Any:
             for name, weight in prepared.model.named_parameters():
                 assert weight.grad is not None
                 caught[name] = weight.grad.clone()
@@ -208,8 +209,8 @@ def test_the_weights_that_were_best_on_valid1_are_the_ones_kept(
     seen: dict[int, Tensor] = {}
     real = evaluate
 
-    def rigged(model, prompts, *, config, split, step):  # type: ignore[no-untyped-def]
-        honest = real(model, prompts, config=config, split=split, step=step)
+    def rigged(model: Any, prompts: Any, *, step: int, **rest: Any) -> Evaluation:
+        honest = real(model, prompts, step=step, **rest)
         seen.setdefault(step, model.score.weight.detach().clone())
         wins = 9 if step == 2 else 1
         return dataclasses.replace(honest, counts=PairCounts(wins=wins, losses=1))
@@ -305,8 +306,8 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_at_its_step(
 ) -> None:
     recorder = Recorder()
 
-    def poisoned(*args: object, **options: object) -> Tensor:
-        rewards = rewards_of_prompts(*args, **options)  # type: ignore[arg-type]
+    def poisoned(*args: Any, **options: Any) -> Tensor:
+        rewards = rewards_of_prompts(*args, **options)
         if len(recorder.steps) == 2:
             if what == "loss":
                 return rewards * math.nan
@@ -327,6 +328,23 @@ def test_a_learning_rate_that_explodes_never_publishes(
     with pytest.raises(NonFiniteLoss):
         run(polite_preferences(25), tiny_sft, tmp_path / "rm", wild)
     assert not (tmp_path / "rm").exists()
+
+
+def test_a_folder_that_reads_back_differently_is_not_published(
+    tiny_sft: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = loading.load_classifier
+
+    def read_back(folder: str) -> Any:
+        model, missing = real(folder)
+        with torch.no_grad():
+            head_of(model).weight += 1e-3
+        return model, missing
+
+    monkeypatch.setattr(trainer, "load_classifier", read_back)
+    with pytest.raises(CheckpointError, match="the model read back from disk scores"):
+        run(polite_preferences(25), tiny_sft, tmp_path / "rm")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_listener_can_stop_the_run(tiny_sft: Path, tmp_path: Path) -> None:

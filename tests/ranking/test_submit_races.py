@@ -1,0 +1,142 @@
+"""Submissions at once, on real connections and with real commits."""
+
+from uuid import uuid4
+
+import pytest
+from django.db import connection, transaction
+
+from annotation import queue
+from annotation.models import Assignment, Membership, Project, Role
+from ranking import submit as submitting
+from ranking.models import Placement, Ranking
+from ranking.submit import BusyError, ConflictError, Submission, Submitted, submit
+from tests.annotation.test_queue_races import at_once
+from tests.conftest import make_member, make_prompt
+from tests.ranking.test_submit import ORDER, claimed, let_the_lease_run_out
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_thirty_two_posts_of_one_submission_make_one_ranking(
+    project: Project, alice: Membership
+) -> None:
+    make_prompt(project)
+    token, key = claimed(alice).token, uuid4()
+
+    def post(_number: int) -> Submitted:
+        submission = Submission(uuid=key, ranks=ORDER)
+        return submit(membership=alice, token=token, submission=submission)
+
+    answers = at_once(post, list(range(32)))
+    assert sorted(answer.replayed for answer in answers) == [False] + [True] * 31
+    assert len({answer.ranking.pk for answer in answers}) == 1
+    assert Ranking.objects.count() == 1
+    assert Placement.objects.count() == 4
+
+
+def test_of_many_different_rankings_at_once_one_is_stored(
+    project: Project, alice: Membership
+) -> None:
+    make_prompt(project)
+    token = claimed(alice).token
+
+    def post(number: int) -> str:
+        submission = Submission(uuid=uuid4(), ranks=ORDER | {"A": number})
+        try:
+            submit(membership=alice, token=token, submission=submission)
+        except ConflictError:
+            return "conflict"
+        return "stored"
+
+    answers = at_once(post, [1, 2, 3, 9])
+    assert sorted(answers) == ["conflict"] * 3 + ["stored"]
+    assert Ranking.objects.count() == 1
+
+
+def test_without_the_lock_a_second_first_ranking_meets_the_constraint(
+    project: Project, alice: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: with the lock off the submissions collide in the database."""
+    make_prompt(project)
+    token, key = claimed(alice).token, uuid4()
+
+    def unlocked(*, membership: Membership, token: str) -> Assignment:
+        return Assignment.objects.select_related("prompt").get(
+            labeler=membership, token=token
+        )
+
+    monkeypatch.setattr(queue, "lock_for_answer", unlocked)
+
+    def post(_number: int) -> str:
+        submission = Submission(uuid=key, ranks=ORDER)
+        try:
+            return str(
+                submit(membership=alice, token=token, submission=submission).replayed
+            )
+        except Exception as error:  # noqa: BLE001  the control counts any failure
+            return type(error).__name__
+
+    answers = at_once(post, list(range(32)))
+    assert set(answers) - {"True", "False"}
+    assert Ranking.objects.count() == 1
+
+
+def test_of_three_holders_of_two_slots_two_count(
+    project: Project, alice: Membership, bob: Membership
+) -> None:
+    """One held it too long and lost it; all three submit in the same moment."""
+    make_prompt(project, slots=2)
+    carol = make_member(project, "carol", Role.LABELER)
+    held = {alice: claimed(alice), bob: claimed(bob)}
+    let_the_lease_run_out(held[alice])
+    held[carol] = claimed(carol)
+
+    def post(labeler: Membership) -> str:
+        submission = Submission(uuid=uuid4(), ranks=ORDER)
+        token = held[labeler].token
+        return submit(membership=labeler, token=token, submission=submission).status
+
+    answers = dict(zip(held, at_once(post, list(held)), strict=True))
+    assert answers[bob] == answers[carol] == "counted"
+    assert answers[alice] in ("late", "surplus")
+
+
+def test_nothing_is_half_stored_when_the_database_refuses_at_commit(
+    project: Project, alice: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ranking that slipped past the checks is stopped by the trigger, whole."""
+    make_prompt(project)
+    held = claimed(alice)
+    monkeypatch.setattr(submitting, "check_complete", lambda *_: None)
+    with pytest.raises(Exception, match="incomplete"):
+        submit(
+            membership=alice,
+            token=held.token,
+            submission=Submission(uuid=uuid4(), ranks={"A": 1, "B": 2}),
+        )
+    held.refresh_from_db()
+    assert held.state == "claimed"
+    assert not Ranking.objects.exists()
+    assert not Placement.objects.exists()
+
+
+def test_a_lock_that_cannot_be_had_is_said_and_not_waited_for(
+    project: Project, alice: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_prompt(project)
+    held = claimed(alice)
+    monkeypatch.setattr(submitting, "LOCK_TIMEOUT", "50ms")
+
+    def post(labeler: Membership) -> str:
+        submission = Submission(uuid=uuid4(), ranks=ORDER)
+        try:
+            submit(membership=labeler, token=held.token, submission=submission)
+        except BusyError as error:
+            return str(error)
+        return "stored"
+
+    with transaction.atomic():
+        Assignment.objects.select_for_update().get(pk=held.pk)
+        assert at_once(post, [alice]) == ["The ranking could not be stored just now."]
+    assert at_once(post, [alice]) == ["stored"]
+    assert connection.connection is not None
