@@ -101,6 +101,7 @@ class Job(models.Model):
         lost = Case(
             When(state=JobState.RUNNING, then=F("lost_leases") + 1),
             default=F("lost_leases"),
+            output_field=models.PositiveIntegerField(),
         )
         with transaction.atomic():
             taken = cls._default_manager.filter(
