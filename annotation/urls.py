@@ -2,13 +2,19 @@
 
 from django.urls import include, path
 
-from annotation import health, people, views
+from annotation import health, people, prompt_pages, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("", include("annotation.account_urls")),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
+    path("p/<slug:slug>/prompts/", prompt_pages.prompts, name="prompts"),
+    path(
+        "p/<slug:slug>/prompts/import/",
+        prompt_pages.import_prompts_page,
+        name="import_prompts",
+    ),
     path("p/<slug:slug>/members/", people.members, name="members"),
     path("p/<slug:slug>/members/add/", people.add, name="add_member"),
     path(
