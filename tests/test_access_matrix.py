@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
+from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
@@ -290,7 +290,7 @@ def browser_of(user: User | None) -> Client:
 
 
 def wrong(
-    response: HttpResponse, expected: frozenset[int], project: Project
+    response: HttpResponseBase, expected: frozenset[int], project: Project
 ) -> str | None:
     """What is wrong with an answer: its status, or that a refusal tells something."""
     status = response.status_code
@@ -298,6 +298,6 @@ def wrong(
         return f"gave {status}, not {sorted(expected)}"
     if expected is TO_LOGIN and not response["Location"].startswith(LOGIN):
         return f"led to {response['Location']}"
-    if expected is not IN and project.title.encode() in response.content:
+    if expected is not IN and project.title.encode() in response.getvalue():
         return "named the project in its refusal"
     return None
