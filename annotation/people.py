@@ -16,8 +16,13 @@ from django.views.decorators.http import (
 )
 
 from annotation.access import Member, for_members
-from annotation.accounts import make_sign_in_link, use_sign_in_link, user_of_link
-from annotation.models import Membership, Project, Role, User
+from annotation.accounts import (
+    account_of,
+    make_sign_in_link,
+    use_sign_in_link,
+    user_of_link,
+)
+from annotation.models import Membership, Project, Role
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
@@ -70,7 +75,7 @@ def add_member(
     """
     try:
         with transaction.atomic():
-            user, is_new = User.objects.get_or_create(email=email)
+            user, is_new = account_of(email)
             member = Membership.objects.create(
                 project=project, user=user, name=name, role=role
             )
