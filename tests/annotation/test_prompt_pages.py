@@ -222,7 +222,9 @@ def test_rankings_are_imported_through_the_same_form(
 def test_only_admins_of_the_project_come_in(
     everybody: dict[str, Client], address: str
 ) -> None:
-    found = {name: client.get(address).status_code for name, client in everybody.items()}
+    found = {
+        name: client.get(address).status_code for name, client in everybody.items()
+    }
     assert found == {"alice": 403, "researcher": 403, "admin": 200, "stranger": 404}
     assert Client().get(address).status_code == 302
 
