@@ -3,6 +3,8 @@
 import uuid
 from typing import Any
 
+from django.db import transaction
+
 from annotation.models import Assignment, AssignmentState, Membership, Prompt
 from ranking.models import Placement, Ranking, RankingStatus
 
@@ -32,6 +34,7 @@ def revise(first: Ranking, ranks: dict[str, int]) -> Ranking:
     return _place(first.assignment, ranks, {"revises": first})
 
 
+@transaction.atomic  # a ranking must be complete when its transaction ends
 def _place(
     assignment: Assignment, ranks: dict[str, int], fields: dict[str, Any]
 ) -> Ranking:

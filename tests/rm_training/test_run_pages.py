@@ -384,7 +384,7 @@ def test_a_running_run_shows_progress_loss_accuracy_and_time_left(
 ) -> None:
     run = running(ranked)
     words = page(signed_in(researcher), "run", run.pk)
-    assert "Step 10 of 40 , about 45 s left" in words  # 30 steps of 1.5 s
+    assert "Step 10 of 40, about 45 s left" in words  # 30 steps of 1.5 s
     assert "62.5 % of 16 pairs, 3 prompts, at step 10" in words
     assert "0.600 nats at step 10" in words
     assert "Cancel this run" in words

@@ -173,8 +173,10 @@ def test_rankings_without_a_strict_pair_are_refused_in_words(
     empty = Project.objects.create(
         slug="tied", title="Tied", sft_model=ranked.sft_model
     )
+    with pytest.raises(RunRefusedError, match="no ranking counts"):
+        new_run(empty)
     store_ranking(make_prompt(empty), alice, {"r1": 1, "r2": 1, "r3": 1, "r4": 1})
-    with pytest.raises(RunRefusedError, match="nothing to learn from yet"):
+    with pytest.raises(RunRefusedError, match=r"\(1\) are all ties"):
         new_run(empty)
     assert not TrainingRun.objects.exists()
 
