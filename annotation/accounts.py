@@ -1,37 +1,165 @@
 """How people get in: by invitation, with a password or a one-time link."""
 
 import hashlib
+import ipaddress
 import secrets
 from datetime import timedelta
+from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.views import password_reset
+from axes.attempts import get_cool_off_threshold
+from axes.handlers.database import AxesDatabaseHandler
+from axes.models import AccessAttempt
 from django.conf import settings
-from django.db.models import Value
+from django.contrib.auth.hashers import make_password
+from django.db.models import QuerySet, Sum, Value
 from django.db.models.functions import Now
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from annotation.models import SignInLink, User
 
 LINK_LIFETIME = timedelta(days=2)
+# Wrong passwords from one address, whatever the accounts, within the cool-off: above
+# what an office behind one address mistypes, far below what guessing needs.
+MOST_FAILURES_PER_ADDRESS = 50
 
 
 class InvitedOnly(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
-    """Nobody registers themselves."""
+    """Nobody registers themselves, and links lead to the configured site only."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Never: accounts are made by admins."""
         return False
+
+    def is_safe_url(self, url: str | None) -> bool:
+        """Whether `next` stays on this very site, and on https where it is."""
+        return url_has_allowed_host_and_scheme(
+            url, {self.request.get_host()}, require_https=self.request.is_secure()
+        )
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """The link in the letter; the request's Host header has no part in it."""
+        uid, _, token = key.partition("-")
+        return str(settings.SITE_URL) + reverse(
+            "account_reset_password_from_key", kwargs={"uidb36": uid, "key": token}
+        )
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        """Back to work."""
+        return reverse("home")
+
+
+# --- Throttling -------------------------------------------------------------------
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """The address a request came from; None where the server knows none.
+
+    X-Forwarded-For counts only behind a proxy of ours, which appends to it: the last
+    entry is what the proxy saw, the others are what the client claims.
+    """
+    seen = request.META.get("REMOTE_ADDR", "")
+    if settings.BEHIND_PROXY:
+        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+        seen = forwarded.rpartition(",")[2].strip() or seen
+    try:
+        return str(ipaddress.ip_address(seen))
+    except ValueError:
+        return None
+
+
+def counted_address(request: HttpRequest) -> str | None:
+    """The address that failures are counted under: of IPv6 the /64 network, since
+    one customer has 2^64 addresses to try from."""
+    address = client_address(request)
+    if address is None or ipaddress.ip_address(address).version == 4:
+        return address
+    return str(ipaddress.IPv6Network((address, 64), strict=False).network_address)
 
 
 def attempted_email(
     request: HttpRequest | None, credentials: dict[str, str] | None = None
 ) -> str:
     """The address that a throttled sign-in was tried with."""
-    given = (credentials or {}).get("email") or (
-        request.POST.get("login", "") if request else ""
+    given = credentials or {}
+    email = given.get("email") or given.get("username")
+    if not email and request is not None:
+        email = request.POST.get("login", "")
+    return (email or "").strip().lower()
+
+
+class FailureCounter(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no types
+    """Counts wrong passwords per account and address, and per address."""
+
+    def is_locked(self, request: HttpRequest, credentials: Any = None) -> bool:
+        """Five for one account from one address, or fifty from one address."""
+        if super().is_locked(request, credentials):
+            return True
+        failures = self._from_the_same_address(request).aggregate(
+            total=Sum("failures_since_start")
+        )
+        return (failures["total"] or 0) >= MOST_FAILURES_PER_ADDRESS
+
+    def user_login_failed(
+        self,
+        sender: Any,
+        credentials: Any,
+        request: HttpRequest | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note a failure; a NUL in the browser's name must not make it unwritable."""
+        if request is not None:
+            agent = getattr(request, "axes_user_agent", "")
+            request.axes_user_agent = agent.replace("\0", "")  # type: ignore[attr-defined]
+        super().user_login_failed(sender, credentials, request, **kwargs)
+
+    def _from_the_same_address(self, request: HttpRequest) -> QuerySet[Any]:
+        attempts: QuerySet[Any] = AccessAttempt.objects.filter(
+            ip_address=counted_address(request),
+            attempt_time__gte=get_cool_off_threshold(request),
+        )
+        return attempts
+
+
+def locked_out(
+    request: HttpRequest, original: HttpResponse, credentials: Any = None
+) -> HttpResponse:
+    """What someone sees who gave too many wrong passwords: why, and until when."""
+    cool_off = timedelta(hours=settings.AXES_COOLOFF_TIME)
+    response = render(
+        request,
+        "account/locked_out.html",
+        {"minutes": round(cool_off.total_seconds() / 60)},
+        status=429,
     )
-    return given.strip().lower()
+    response["Retry-After"] = str(round(cool_off.total_seconds()))
+    return response
+
+
+def ask_for_reset(request: HttpRequest) -> HttpResponse:
+    """Ask for a letter with a reset link; a site that sends none says whom to ask."""
+    if not settings.EMAIL_URL:
+        return render(request, "account/no_letters.html")
+    response: HttpResponse = password_reset(request)
+    return response
+
+
+# --- Accounts and one-time links -----------------------------------------------------
+
+
+def account_of(email: str) -> tuple[User, bool]:
+    """The account of an address, and whether it was made by this call.
+
+    A new one has no password: a one-time link opens it. Of two simultaneous calls
+    the unique address lets one create and the other one find.
+    """
+    return User.objects.get_or_create(
+        email=email.strip().lower(), defaults={"password": make_password(None)}
+    )
 
 
 def _hash(token: str) -> str:
@@ -39,14 +167,25 @@ def _hash(token: str) -> str:
 
 
 def make_sign_in_link(user: User) -> str:
-    """An address that signs `user` in once, within two days."""
+    """An address that signs `user` in once, within two days.
+
+    Earlier links of theirs end: whoever asks for a fresh one may have lost the other.
+    """
     token = secrets.token_urlsafe(32)
+    _valid_links().filter(user=user).update(expires_at=Now())
     SignInLink.objects.create(
         user=user,
         token_sha256=_hash(token),
         expires_at=Now() + Value(LINK_LIFETIME),
     )
-    return settings.SITE_URL + reverse("sign_in_link", args=[token])
+    return str(settings.SITE_URL) + reverse("sign_in_link", args=[token])
+
+
+def user_of_link(token: str) -> User | None:
+    """Whom the link would sign in now; it is not spent by asking."""
+    link = _valid_links().filter(token_sha256=_hash(token)).select_related("user")
+    found = link.first()
+    return found.user if found else None
 
 
 def use_sign_in_link(token: str) -> User | None:
@@ -55,12 +194,12 @@ def use_sign_in_link(token: str) -> User | None:
     One conditional UPDATE decides, so of two simultaneous uses one succeeds.
     None: unknown, spent, expired, or the account was closed.
     """
-    fresh = SignInLink.objects.filter(
-        token_sha256=_hash(token),
-        used_at__isnull=True,
-        expires_at__gt=Now(),
-        user__is_active=True,
-    )
-    if not fresh.update(used_at=Now()):
+    if not _valid_links().filter(token_sha256=_hash(token)).update(used_at=Now()):
         return None
     return User.objects.get(signinlink__token_sha256=_hash(token))
+
+
+def _valid_links() -> QuerySet[SignInLink]:
+    return SignInLink.objects.filter(
+        used_at__isnull=True, expires_at__gt=Now(), user__is_active=True
+    )

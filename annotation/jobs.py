@@ -7,6 +7,7 @@ so a worker that lost the lease finds that it changes nothing, and stops. All ti
 are the database's.
 """
 
+import multiprocessing
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +16,7 @@ from typing import Any, Self
 
 import structlog
 from celery import Task
-from django.db import connection, models, transaction
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
@@ -23,6 +24,10 @@ LEASE = timedelta(seconds=40)
 HEARTBEAT_SECONDS = 10.0
 MOST_LOST_LEASES = 3
 WAKE_AGAIN_AFTER = timedelta(seconds=15)
+
+# One byte that a worker's parent process and its children share: the parent hears of
+# the shutdown, the child works. Without a lock, so a signal handler may set it.
+_stopping = multiprocessing.RawValue("b", 0)
 
 log = structlog.get_logger(__name__)
 
@@ -87,16 +92,20 @@ class Job(models.Model):
         2. The row is read back under the lock of that UPDATE, so `attempt` is ours.
         None: finished, cancelled, or somebody is at work on it.
         """
-        free = Q(state=JobState.QUEUED) | Q(
-            state=JobState.RUNNING, lease_until__lt=Now()
+        abandoned = Q(
+            state=JobState.RUNNING,
+            lease_until__lt=Now(),
+            # The last try's worker vanished as well: reconcile() fails such a job.
+            lost_leases__lt=MOST_LOST_LEASES - 1,
         )
         lost = Case(
             When(state=JobState.RUNNING, then=F("lost_leases") + 1),
             default=F("lost_leases"),
+            output_field=models.PositiveIntegerField(),
         )
         with transaction.atomic():
             taken = cls._default_manager.filter(
-                free, pk=pk, lost_leases__lt=MOST_LOST_LEASES
+                Q(state=JobState.QUEUED) | abandoned, pk=pk
             ).update(
                 state=JobState.RUNNING,
                 attempt=F("attempt") + 1,
@@ -168,11 +177,30 @@ class KeptLease:
     def _renew(self) -> None:
         try:
             while not self._stop.wait(HEARTBEAT_SECONDS):
-                self._job.write()
+                self._beat()
         except LeaseLostError:
             self._lost.set()
         finally:
             connection.close()
+
+    def _beat(self) -> None:
+        """One renewal. A database that is away for a moment costs no lease: the next
+        beat tries again, and should the lease run out meanwhile, it finds that out."""
+        try:
+            self._job.write()
+        except DatabaseError as error:
+            log.warning("lease not renewed", id=self._job.pk, error=str(error))
+            connection.close()
+
+
+def stop_working() -> None:
+    """Ask this worker's work to give its jobs back (`requeue`) at the next step."""
+    _stopping.value = 1
+
+
+def worker_is_stopping() -> bool:
+    """Whether this worker was told to end."""
+    return bool(_stopping.value)
 
 
 def wake(task: Task[..., None], pk: int) -> None:

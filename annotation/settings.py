@@ -23,11 +23,10 @@ env.read_env(BASE_DIR / ".env", recurse=False)
 
 # --- Which site this is -----------------------------------------------------------
 
-SITE_URL = env.str("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
-_site = urlsplit(SITE_URL)
-PRODUCTION = _site.scheme == "https"
+SITE_URL = (env.str("SITE_URL", "") or "http://127.0.0.1:8000").rstrip("/")
+PRODUCTION = urlsplit(SITE_URL).scheme == "https"
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
-if not PRODUCTION and _site.hostname not in LOOPBACK_NAMES:
+if not PRODUCTION and urlsplit(SITE_URL).hostname not in LOOPBACK_NAMES:
     raise ImproperlyConfigured(
         f"SITE_URL is {SITE_URL!r}: plain http is for 127.0.0.1 and localhost only."
         " Use an https:// address."
@@ -37,44 +36,58 @@ if PRODUCTION and DEBUG:
     raise ImproperlyConfigured("DEBUG must be off when SITE_URL is https.")
 
 
-def _required_in_production(name: str, default: str) -> str:
+def _needed_in_production(name: str) -> str:
     value = env.str(name, "")
     if PRODUCTION and not value:
         raise ImproperlyConfigured(f"{name} must be set when SITE_URL is https.")
-    return value or default
+    return value
 
 
-SECRET_KEY = _required_in_production("SECRET_KEY", "only-for-this-machine-" * 3)
-if PRODUCTION and (len(SECRET_KEY) < 50 or "insecure" in SECRET_KEY):
+# The fallback guards nothing but one machine's loopback address.
+SECRET_KEY = _needed_in_production("SECRET_KEY") or "insecure-loopback-only-" * 3
+if PRODUCTION and (
+    len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 10 or "insecure" in SECRET_KEY
+):
     raise ImproperlyConfigured(
         "SECRET_KEY must be at least 50 random characters when SITE_URL is https."
     )
-ALLOWED_HOSTS = _required_in_production("ALLOWED_HOSTS", "").split(",")
+ALLOWED_HOSTS = _needed_in_production("ALLOWED_HOSTS").replace(",", " ").split()
 if not PRODUCTION:
-    ALLOWED_HOSTS = [*filter(None, ALLOWED_HOSTS), *LOOPBACK_NAMES, "[::1]"]
+    ALLOWED_HOSTS += [*LOOPBACK_NAMES, "[::1]"]
+elif not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts of this site.")
+# On: one reverse proxy of ours stands in front and sets X-Forwarded-For and -Proto.
+BEHIND_PROXY = env.bool("BEHIND_PROXY", False)
 
-VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).resolve()
+VAR_DIR = Path(env.str("VAR_DIR", "") or BASE_DIR / "var").resolve()
 MODEL_ROOT = VAR_DIR / "models"
 
 # --- Servers ----------------------------------------------------------------------
 
 EMBEDDED_PLACES = places_of(VAR_DIR)
-EMBEDDED_POSTGRES = not _required_in_production("DATABASE_URL", "")
-EMBEDDED_VALKEY = not _required_in_production("REDIS_URL", "")
-_embedded_database: dict[str, Any] = {
+EMBEDDED_POSTGRES = not _needed_in_production("DATABASE_URL")
+EMBEDDED_VALKEY = not _needed_in_production("REDIS_URL")
+_database: dict[str, Any] = {
     "ENGINE": "annotation.embedded",
     "NAME": "rankwell",
     "USER": "rankwell",
     "HOST": str(EMBEDDED_PLACES.sockets),
+    "PORT": "5432",
 }
+if not EMBEDDED_POSTGRES:
+    _database = dict(env.dj_db_url("DATABASE_URL"))
+    if _database["ENGINE"] != "django.db.backends.postgresql":
+        raise ImproperlyConfigured("DATABASE_URL must begin with postgres://")
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
-        **(_embedded_database if EMBEDDED_POSTGRES else env.dj_db_url("DATABASE_URL")),
+        **_database,
         "CONN_MAX_AGE": env.int("CONN_MAX_AGE", 600),
         "CONN_HEALTH_CHECKS": True,
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# `/readyz` is red unless the database says "on" to each: a commit is then on disk.
+DURABLE_WHEN_ON = ["synchronous_commit", "fsync", "full_page_writes"]
 
 CELERY_BROKER_URL = env.str("REDIS_URL", "") or (
     f"redis+socket://{EMBEDDED_PLACES.valkey_socket}"
@@ -107,14 +120,8 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
-    "reconcile-generation": {
-        "task": "annotation.tasks.reconcile",
-        "schedule": 10.0,
-    },
-    "reconcile-training": {
-        "task": "rm_training.tasks.reconcile",
-        "schedule": 10.0,
-    },
+    "reconcile-generation": {"task": "annotation.tasks.reconcile", "schedule": 10.0},
+    "reconcile-training": {"task": "rm_training.tasks.reconcile", "schedule": 10.0},
 }
 
 # --- Django -----------------------------------------------------------------------
@@ -143,8 +150,9 @@ INSTALLED_APPS = [
     "rest_framework",
 ]
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
+    # First, so that redirects and error pages of the others carry the policy too.
     "csp.middleware.CSPMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -154,7 +162,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "annotation.request_log.RequestLog",
     "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [
@@ -196,12 +204,10 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-AUTH_PASSWORD_VALIDATORS = [
-    {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": 12},
-    },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+_VALIDATORS = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": f"{_VALIDATORS}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": f"{_VALIDATORS}.CommonPasswordValidator"},
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
@@ -210,28 +216,36 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "Rankwell: "
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-# Passwords are throttled in the database, by account and address, and by address.
+ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
+# Wrong passwords are counted by axes, in the database, not by allauth as well.
+ACCOUNT_RATE_LIMITS = {"login": "", "login_failed": ""}
+AXES_HANDLER = "annotation.accounts.FailureCounter"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+# An attempt during the lockout does not prolong it: the page names the time.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_USERNAME_CALLABLE = "annotation.accounts.attempted_email"
-AXES_LOCKOUT_TEMPLATE = "account/locked_out.html"
+AXES_CLIENT_IP_CALLABLE = "annotation.accounts.counted_address"
+AXES_LOCKOUT_CALLABLE = "annotation.accounts.locked_out"
+AXES_SENSITIVE_PARAMETERS = ["login", "csrfmiddlewaretoken", "next"]
 AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False  # no banner in front of a command's output
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "annotation.errors.csrf_failure"
-if PRODUCTION:
-    SESSION_COOKIE_SECURE = True
-    CSRF_COOKIE_SECURE = True
-    CSRF_TRUSTED_ORIGINS = [SITE_URL]
-    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
-    SECURE_HSTS_SECONDS = 365 * 24 * 3600
-    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-    SECURE_HSTS_PRELOAD = True
-    if env.bool("BEHIND_PROXY", False):
-        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]  # probes come by plain http
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY and PRODUCTION else None
+)
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -256,13 +270,14 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["annotation.strict_json.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["annotation.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": [
         "rest_framework.throttling.AnonRateThrottle",
         "rest_framework.throttling.UserRateThrottle",
     ],
     "DEFAULT_THROTTLE_RATES": {"anon": "60/min", "user": "1200/min"},
+    "NUM_PROXIES": int(BEHIND_PROXY),
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 100,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -273,10 +288,12 @@ SPECTACULAR_SETTINGS = {"TITLE": "Rankwell", "VERSION": "v1"}
 
 # Without EMAIL_URL nothing is sent: invitations and resets are links to copy.
 EMAIL_URL = env.str("EMAIL_URL", "")
+EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 if EMAIL_URL:
     vars().update(env.dj_email_url("EMAIL_URL"))
-else:
-    EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "") or (
+    f"rankwell@{urlsplit(SITE_URL).hostname}"
+)
 LOGGING = AS_JSON
 structlog.configure(
     processors=[*PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

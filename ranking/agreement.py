@@ -7,7 +7,7 @@ with list rows named by what identifies them ("alpha", "intervals.alpha", "by_k.
 "labelers_detail.alice.vs_others", "strict.ci" where only the interval is missing).
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,27 +15,20 @@ import numpy as np
 
 from ranking.bootstrap import bootstrap_totals
 from ranking.conventions import accuracy_band, kappa, krippendorff_alpha, ratio
-from ranking.estimates import Document, Estimates, Number
+from ranking.estimates import NO_PAIR, Document, Estimates, Number
 from ranking.evidence import ALPHA, POOL, TAU, TIES, Evidence, W, gather, questions
+from ranking.labeler_detail import labelers_detail, matrix
 from ranking.rank_table import FloatArray, RankTable
 
 __all__ = ["RankTable", "accuracy_band", "report"]
 
 NO_RANKING = "no ranking has been counted yet"
 NO_OVERLAP = "no two labelers ranked the same prompt yet"
-NO_PAIR = "no ranking has two responses to compare"
 NO_UNIT = "no pair has two judgements"
 ALL_TIED = "every pair is tied"
 SAME_JUDGEMENT = "all judgements are the same"
 TIED_ALL = "in every comparison one of the two rankings ties everything"
 ALL_TIED_ALL = "every ranking of every prompt ties everything"
-NOBODY_ELSE = "nobody else ranked a prompt that this labeler ranked"
-NO_REPEAT = "no prompt was ranked twice by this labeler"
-NO_STRICT_TWICE = "no pair was ordered strictly both times"
-NO_SECONDS = "no time was recorded for these rankings"
-NO_GOLD = "no gold prompts were counted in this report"
-NO_POSITIONS = "the order in which responses were shown was not given to this report"
-NO_LENGTHS = "the lengths of the responses were not given to this report"
 IN_THIS_SLICE = {
     "by_k": "no two labelers ranked the same prompt with this many responses",
     "by_rank_distance": "no two rankings are this far apart on a pair",
@@ -78,8 +71,8 @@ def report(
         **_headline(evidence, estimates),
         "n": _numbers_behind(evidence, estimates),
         **_slices(evidence, estimates),
-        "labelers_detail": list(_labelers(evidence, estimates)),
-        "matrix": _matrix(evidence),
+        "labelers_detail": list(labelers_detail(evidence, estimates)),
+        "matrix": matrix(evidence),
         "undefined": estimates.undefined,
     }
 
@@ -222,95 +215,3 @@ def _rows(
 def iso_week(week: int) -> str:
     """`202647` as "2026-W47"."""
     return f"{week // 100}-W{week % 100:02}"
-
-
-def _labelers(evidence: Evidence, estimates: Estimates) -> Iterator[Document]:
-    """A row for each labeler with a counted ranking, by name."""
-    counted = evidence.counted
-    names = evidence.labelers
-    ties, pairs, rankings = (
-        np.bincount(counted.labeler, weights, len(names)).astype(int).tolist()
-        for weights in (counted.ties, counted.pairs, np.ones(len(counted.prompt)))
-    )
-    seconds = _median_seconds(evidence)
-    for code in sorted(set(counted.labeler.tolist())):
-        path = f"labelers_detail.{names[code]}"
-        note = partial(_or_why, estimates.undefined, path)
-        yield {
-            "labeler": names[code],
-            "rankings": rankings[code],
-            "tie_rate": note("tie_rate", _share(ties[code], pairs[code]), NO_PAIR),
-            "vs_others": estimates.strict(
-                f"{path}.vs_others", ("vs_others", code), missing=NOBODY_ELSE
-            ),
-            "self_consistency": estimates.strict(
-                f"{path}.self_consistency",
-                ("self_consistency", code),
-                missing=NO_REPEAT,
-                tied=NO_STRICT_TWICE,
-            ),
-            "median_seconds": note("median_seconds", seconds.get(code), NO_SECONDS),
-            **_without_quality(estimates.undefined, path),
-        }
-
-
-def _median_seconds(evidence: Evidence) -> dict[int, float]:
-    """Median time per ranking of the labelers for whom any is known."""
-    known = ~np.isnan(evidence.counted.seconds)
-    labeler, seconds = evidence.counted.labeler[known], evidence.counted.seconds[known]
-    order = np.argsort(labeler, kind="stable")
-    codes, starts = np.unique(labeler[order], return_index=True)
-    parts = np.split(seconds[order], starts[1:])
-    return {
-        int(code): float(np.median(part))
-        for code, part in zip(codes, parts, strict=False)
-    }
-
-
-def _without_quality(undefined: dict[str, str], path: str) -> Document:
-    """The measures that need what this report is not given, each with the reason."""
-    undefined[f"{path}.position_bias"] = NO_POSITIONS
-    undefined[f"{path}.length_bias"] = NO_LENGTHS
-    undefined[f"{path}.gold"] = NO_GOLD
-    share = {"comparable": 0, "value": None, "ci": None}
-    return {
-        "position_bias": {"slope": None, "ci": None, "n": 0},
-        "length_bias": {"longer_wins": 0, **share},
-        "gold": {"agree": 0, **share},
-    }
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
-
-
-def _or_why(
-    undefined: dict[str, str], path: str, name: str, value: float | None, why: str
-) -> float | None:
-    """The value as it is; where it is None the reason is noted."""
-    if value is None:
-        undefined[f"{path}.{name}"] = why
-    return value
-
-
-def _matrix(evidence: Evidence) -> list[Document]:
-    """Strict agreement of every two labelers with a strict pair in common."""
-    rows, names = evidence.between, evidence.labelers
-    cells, places = np.unique(
-        rows.first * len(names) + rows.second, return_inverse=True
-    )
-    agree, differ = (
-        np.bincount(places, counts, len(cells)).astype(int).tolist()
-        for counts in (rows.agree, rows.differ)
-    )
-    return [
-        {
-            "a": names[cell // len(names)],
-            "b": names[cell % len(names)],
-            "agree": same,
-            "comparable": same + opposite,
-            "value": same / (same + opposite),
-        }
-        for cell, same, opposite in zip(cells.tolist(), agree, differ, strict=True)
-        if same + opposite
-    ]

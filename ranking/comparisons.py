@@ -71,8 +71,8 @@ class Comparisons:
         return Comparisons(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def between_labelers(self) -> "Comparisons":
-        """Comparisons proper: two different labelers, no repeat."""
-        return self.only(self.both_counted & (self.first != self.second))
+        """Comparisons proper; `compare` sets no repeat beside another labeler."""
+        return self.only(self.first != self.second)
 
     def with_oneself(self) -> "Comparisons":
         """A labeler beside the same labeler: self-consistency, never agreement."""

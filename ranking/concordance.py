@@ -25,7 +25,7 @@ def kendall_w(table: Rankings) -> tuple[IntArray, FloatArray]:
         return np.zeros(0, np.int64), np.zeros(0)
     item = table.item[rows]
     starts = np.flatnonzero(np.diff(item, prepend=-1))
-    scores = _doubled_centred_mid_ranks(table, rows)  # (K, n)
+    scores = doubled_centred_mid_ranks(table, rows)  # (K, n)
     sums = np.add.reduceat(scores, starts, axis=1)  # (K, m)
     squares = np.add.reduceat((scores**2).sum(axis=0), starts)  # (m,)
     judges = table.judges[rows][starts]
@@ -33,7 +33,7 @@ def kendall_w(table: Rankings) -> tuple[IntArray, FloatArray]:
     return table.prompt[rows][starts], w
 
 
-def _doubled_centred_mid_ranks(table: Rankings, rows: IntArray) -> IntArray:
+def doubled_centred_mid_ranks(table: Rankings, rows: IntArray) -> IntArray:
     """b_i = Σ_j sign(r_i - r_j) of each response in each ranking, `(K, n)`."""
     scores = np.zeros((table.k, len(rows)), np.int64)
     pairs = combinations(range(table.k), 2)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isnan
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ranking.rank_table import FloatArray
 Document = dict[str, Any]
 Question = tuple[str, int | str]
 
+NO_PAIR = "no ranking has two responses to compare"
 NO_STRICT = "no pair was ordered strictly by two labelers"
 ONE_PROMPT = "all of it comes from one prompt; an interval needs two"
 
@@ -65,6 +66,22 @@ class Estimates:
             prompts=self.prompts(question),
             why=why,
         )
+
+    def optional(
+        self,
+        question: Question,
+        formula: Callable[[FloatArray], FloatArray],
+        *,
+        why: str,
+    ) -> Number:
+        """`number`, undefined also where the question was never asked."""
+        if question not in self.counts:
+            return Number(value=nan, draws=np.zeros(0), prompts=0, why=why)
+        return self.number(question, formula, why=why)
+
+    def whole(self, question: Question, count: int) -> int:
+        """One count of a question over all prompts; 0 where it was never asked."""
+        return int(self.totals(question)[count]) if question in self.counts else 0
 
     def value(self, path: str, number: Number) -> float | None:
         """The value, or None with the reason noted under `path`."""

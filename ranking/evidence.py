@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from ranking.bias import length_bias, position_bias
 from ranking.bootstrap import PromptCounts, counts_by_group, prompt_counts
 from ranking.comparisons import Comparisons, compare
 from ranking.concordance import kendall_w
@@ -134,6 +135,7 @@ def questions(evidence: Evidence) -> Counts:
         **_by_rank_distance(between),
         **_by_tag(evidence.tags, pool),
         **_by_labeler(evidence),
+        **_biases(evidence.rankings),
     }
 
 
@@ -240,3 +242,17 @@ def _by_labeler(evidence: Evidence) -> Counts:
     vs_others: Counts = {("vs_others", code): c for code, c in others.items()}
     own = evidence.oneself
     return vs_others | _strict_by("self_consistency", own.first, own)
+
+
+def _biases(rankings: Sequence[Rankings]) -> Counts:
+    """What `bias.py` sums, by labeler; for positions the number of rankings too."""
+    placed = [position_bias(table) for table in rankings]
+    prompt, labeler, *sums = (np.concatenate(c) for c in zip(*placed, strict=True))
+    slopes = counts_by_group(labeler, prompt, *sums, np.ones(len(prompt)))
+    sized = [length_bias(table) for table in rankings]
+    prompt, labeler, *sums = (np.concatenate(c) for c in zip(*sized, strict=True))
+    lengths = counts_by_group(labeler, prompt, *sums)
+    return {
+        **{("position_bias", code): counts for code, counts in slopes.items()},
+        **{("length_bias", code): counts for code, counts in lengths.items()},
+    }

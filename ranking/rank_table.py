@@ -39,6 +39,9 @@ class RankTable:
     - `version (n,)`: version of the instructions, 0 where none was recorded.
     - `week (n,)`: ISO year and week in UTC as 202647, 0 where it is not known.
     - `seconds (n,)`: time spent, NaN where it is not known.
+    - `positions (n, K)`: where each response was shown, 0 first; -1 where the order
+      is not known (imports). None when it is known for no row.
+    - `lengths (n, K)`: characters of each response, -1 where they are not known.
 
     Raises ValueError where shapes do not fit or ranks are not integers.
     """
@@ -51,6 +54,8 @@ class RankTable:
     version: IntArray | None = None
     week: IntArray | None = None
     seconds: FloatArray | None = None
+    positions: IntArray | None = None
+    lengths: IntArray | None = None
 
     def __post_init__(self) -> None:
         if self.ranks.ndim != 2 or self.ranks.shape[1] == 0:
@@ -62,6 +67,12 @@ class RankTable:
             if column is not None and column.shape != self.ranks.shape[:1]:
                 raise ValueError(
                     f"{name} is {column.shape}, but there are {len(self.ranks)} rows"
+                )
+        for name in ("positions", "lengths"):
+            cells = getattr(self, name)
+            if cells is not None and cells.shape != self.ranks.shape:
+                raise ValueError(
+                    f"{name} are {cells.shape}, but ranks are {self.ranks.shape}"
                 )
 
 
@@ -87,6 +98,8 @@ class Rankings:
     version: IntArray
     week: IntArray
     seconds: FloatArray
+    positions: IntArray | None
+    lengths: IntArray | None
 
     @property
     def n_pairs(self) -> int:
@@ -141,6 +154,8 @@ def canonical_rankings(
         version=_or_zeros(table.version, n)[order],
         week=_or_zeros(table.week, n)[order],
         seconds=seconds[order].astype(np.float64),
+        positions=_in_order(table.positions, order),
+        lengths=_in_order(table.lengths, order),
     )
 
 
@@ -168,7 +183,8 @@ def _pair_gaps(dense: NDArray[np.int16]) -> NDArray[np.int16]:
 def _places_by_name(labelers: Sequence[str]) -> IntArray:
     """Place of each labeler in the sorted list of names."""
     if len(set(labelers)) != len(labelers):
-        raise ValueError("two labelers have the same name")
+        [name, *_] = [name for name in labelers if labelers.count(name) > 1]
+        raise ValueError(f"two labelers are both named {name}")
     places = np.empty(len(labelers), np.int64)
     places[sorted(range(len(labelers)), key=labelers.__getitem__)] = np.arange(
         len(labelers)
@@ -183,6 +199,10 @@ def _running_numbers(*sorted_columns: IntArray) -> IntArray:
     for column in sorted_columns:
         new[1:] |= column[1:] != column[:-1]
     return np.cumsum(new)
+
+
+def _in_order(cells: IntArray | None, order: IntArray) -> IntArray | None:
+    return None if cells is None else cells[order].astype(np.int64)
 
 
 def _or_zeros(column: IntArray | BoolArray | None, n: int) -> IntArray:

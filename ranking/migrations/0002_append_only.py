@@ -13,6 +13,10 @@ CREATE TRIGGER rankings_are_append_only BEFORE UPDATE OR DELETE ON ranking_ranki
     FOR EACH ROW EXECUTE FUNCTION ranking_is_append_only();
 CREATE TRIGGER placements_are_append_only BEFORE UPDATE OR DELETE ON ranking_placement
     FOR EACH ROW EXECUTE FUNCTION ranking_is_append_only();
+CREATE TRIGGER datasets_never_change BEFORE UPDATE OR DELETE ON ranking_dataset
+    FOR EACH ROW EXECUTE FUNCTION ranking_is_append_only();
+CREATE TRIGGER a_prompt_keeps_its_split BEFORE UPDATE OR DELETE ON ranking_promptsplit
+    FOR EACH ROW EXECUTE FUNCTION ranking_is_append_only();
 CREATE TRIGGER datasets_hold_what_they_held
     BEFORE UPDATE OR DELETE ON ranking_datasetranking
     FOR EACH ROW EXECUTE FUNCTION ranking_is_append_only();
@@ -87,6 +91,8 @@ CREATE TRIGGER placements_name_no_strangers AFTER INSERT ON ranking_placement
 BACKWARD = """
 DROP TRIGGER placements_name_no_strangers ON ranking_placement;
 DROP TRIGGER rankings_place_every_response ON ranking_ranking;
+DROP TRIGGER a_prompt_keeps_its_split ON ranking_promptsplit;
+DROP TRIGGER datasets_never_change ON ranking_dataset;
 DROP TRIGGER datasets_hold_what_they_held ON ranking_datasetranking;
 DROP TRIGGER placements_are_append_only ON ranking_placement;
 DROP TRIGGER rankings_are_append_only ON ranking_ranking;

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import nan
 from typing import Any
 
@@ -23,6 +23,8 @@ class Ranked:
     version: int = 0
     week: int = 0
     seconds: float = nan
+    shown: tuple[str, ...] = ()  # first shown first; empty when not known
+    lengths: dict[str, int] = field(default_factory=dict)
 
     @property
     def responses(self) -> tuple[str, ...]:
@@ -46,6 +48,8 @@ def as_tables(rows: Sequence[Ranked]) -> tuple[list[RankTable], list[str]]:
             version=np.array([row.version for row in some]),
             week=np.array([row.week for row in some]),
             seconds=np.array([row.seconds for row in some]),
+            positions=np.array([_positions(row) for row in some]),
+            lengths=np.array([_lengths(row) for row in some]),
         )
         for some in by_k.values()
     ]
@@ -67,15 +71,29 @@ def pair(labeler: str, prompt: int, a: str, b: str, winner: str) -> Ranked:
 def real_rankings(name: str) -> list[Ranked]:
     """The rankings and pair judgements of a real file, prompts numbered."""
     numbers: dict[str, int] = {}
+    lengths: dict[str, int] = {}
     rows = []
     for record in real_records(name):
         prompt = numbers.setdefault(record.get("prompt_id", ""), len(numbers))
-        if record["t"] == "ranking":
+        if record["t"] == "response" and record["text"] is not None:
+            lengths[record["id"]] = len(record["text"])
+        elif record["t"] == "ranking":
             rows.append(Ranked(record["labeler"], prompt, record["ranks"]))
         elif record["t"] == "comparison":
             a, b, winner = record["a"], record["b"], record["winner"]
             rows.append(pair(record["labeler"], prompt, a, b, winner))
-    return rows
+    return [
+        replace(row, lengths={r: lengths[r] for r in row.ranks if r in lengths})
+        for row in rows
+    ]
+
+
+def _positions(row: Ranked) -> list[int]:
+    return [row.shown.index(r) if row.shown else -1 for r in row.responses]
+
+
+def _lengths(row: Ranked) -> list[int]:
+    return [row.lengths.get(r, -1) for r in row.responses]
 
 
 def _set(row: Ranked) -> tuple[int, tuple[str, ...]]:

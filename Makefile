@@ -1,0 +1,68 @@
+# Every target sets up what it needs. Only Python 3.11 or newer and make have to be there.
+#
+#   make demo     everything on one machine, with sign-in links
+#   make test     the fast suite: real Postgres, Valkey and browser
+#   make lint     format, rules, import contracts, types, templates
+#   make chaos    faults and attacks, and the whole job with a real SFT model
+#   make bench    speed, as ratios measured side by side
+#   make fuzz     without end
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+PORT ?= 8000
+# Pinned by version, not by hash: the CPU build and the default build differ. Give
+# pip's options here to choose one: make install TORCH="torch==2.13.0 --index-url …"
+TORCH ?= torch==2.13.0
+
+.PHONY: install demo test lint chaos bench fuzz browser lock
+.DEFAULT_GOAL := install
+
+install: $(STAMP)
+
+$(STAMP): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Rankwell needs Python 3.11 or newer; $(PYTHON) is older. Set PYTHON=…" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@touch $@
+
+demo: install
+	$(BIN)/python manage.py demo --port $(PORT)
+
+browser: install
+	$(BIN)/python -m tests.browser
+
+test: install browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy .
+	$(BIN)/python manage.py check
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	git ls-files -z -- 'templates/*.html' | xargs -0 $(BIN)/djade --target-version 5.2 --check
+
+chaos: install browser
+	$(BIN)/python -m pytest tests/chaos -o addopts=--import-mode=importlib
+
+bench fuzz: install
+	@echo "make $@ has nothing to run yet: its first benchmarks and fuzzers come with the queue." >&2
+	@exit 1
+
+# Renews the lock files from pyproject.toml; commit what changes.
+TORCH_ONLY := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas \
+  nvidia-cuda-cupti nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft \
+  nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 \
+  nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-annotate --no-header $(addprefix --no-emit-package ,$(TORCH_ONLY)) pyproject.toml
+
+lock: install
+	$(COMPILE) --all-extras --output-file requirements.lock
+	$(COMPILE) --constraints requirements.lock --output-file requirements-web.lock
+	$(COMPILE) --extra train --constraints requirements.lock --output-file requirements-train.lock

@@ -1,0 +1,173 @@
+"""Prompts from a file: checked as a whole, then written as a whole, or not at all."""
+
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+from typing import BinaryIO, Final, TypeVar
+
+from django.db import connection, transaction
+
+from annotation.import_report import ImportReport, batches, checked_lines
+from annotation.jsonl import Line, LineReader, Progress, UnreadableFile
+from annotation.models import Project, Prompt, Response
+from annotation.prompt_lines import FIELDS, PromptLine, check_prompt
+from annotation.queue import choose_overlap, open_slots
+from annotation.strict_json import Refused
+
+IMPORT_LOCK: Final = 0x494D50  # the first half of the advisory lock's key
+
+Row = TypeVar("Row")
+
+
+class ImportMode(Enum):
+    """What happens to the good lines."""
+
+    DRY_RUN = "dry run"  # nothing
+    WHOLE = "whole"  # written, if no line of the file is refused
+    PARTIAL = "partial"  # written
+
+
+def import_prompts(
+    project: Project,
+    file: BinaryIO,
+    *,
+    mode: ImportMode = ImportMode.WHOLE,
+    progress: Progress | None = None,
+    most_bytes: int | None = None,
+) -> ImportReport:
+    """Import the prompts file (JSONL, plain or gzipped) into the project.
+
+    A line that is there already is `unchanged`; a known id with other content is the
+    error `changed`, also where only its responses are new. New prompts get their
+    overlap, and those with responses their slots in the queue. The file must be
+    seekable: it is read twice.
+
+    Raises UnreadableFile for a file that is broken as a whole; nothing is written.
+    """
+    return import_file(
+        project,
+        LineReader(file, progress, most_bytes=most_bytes),
+        mode,
+        verdicts=lambda lines, report: _verdicts(project, lines, report),
+        write=lambda prompts: _write(project, prompts),
+    )
+
+
+def import_file(
+    project: Project,
+    reader: LineReader,
+    mode: ImportMode,
+    *,
+    verdicts: Callable[[Iterable[Line], ImportReport], Iterator[list[Row]]],
+    write: Callable[[list[Row]], None],
+) -> ImportReport:
+    """Judge the whole file, then write what is new, in one transaction.
+
+    1. Imports into one project wait for each other (an advisory lock, released with
+       the transaction), so both readings find the same rows stored.
+    2. `verdicts` judges all lines into the report and yields the new rows in batches;
+       nothing is kept, so the memory stays flat.
+    3. In a dry run, or with a refused line (unless PARTIAL), that is all.
+    4. The file is read and judged again, and `write` stores each batch. Had the file
+       changed in between, everything is rolled back.
+    """
+    with transaction.atomic():
+        _wait_for_other_imports(project)
+        report = ImportReport()
+        for _ in verdicts(reader, report):
+            pass
+        if mode is ImportMode.DRY_RUN or (report.refused and mode is ImportMode.WHOLE):
+            return report
+        checked = reader.sha256
+        for rows in verdicts(reader, ImportReport()):
+            write(rows)
+        if reader.sha256 != checked:
+            raise UnreadableFile(
+                "the file changed while it was read: nothing was imported"
+            )
+    return report
+
+
+def _verdicts(
+    project: Project, lines: Iterable[Line], report: ImportReport
+) -> Iterator[list[PromptLine]]:
+    """The new prompts of the file, in batches. One query a batch."""
+    seen: set[str] = set()
+
+    def check(fields: dict[str, object]) -> PromptLine:
+        prompt = check_prompt(fields, fewest_responses=project.fewest_responses)
+        if prompt.id in seen:
+            raise Refused(
+                "duplicate_id", f"the prompt {prompt.id!r} stands above already"
+            )
+        seen.add(prompt.id)
+        return prompt
+
+    for batch in batches(checked_lines(lines, report, FIELDS, check)):
+        ids = [prompt.id for _, prompt in batch]
+        stored = dict(
+            Prompt.objects.filter(project=project, external_id__in=ids).values_list(
+                "external_id", "line_sha256"
+            )
+        )
+        yield [
+            prompt
+            for line, prompt in batch
+            if _is_new(line, prompt, stored.get(prompt.id), report)
+        ]
+
+
+def _is_new(
+    line: Line, prompt: PromptLine, stored_sha256: str | None, report: ImportReport
+) -> bool:
+    if stored_sha256 is None:
+        report.take(line, prompt.warnings())
+    elif stored_sha256 == prompt.sha256:
+        report.unchanged += 1
+    else:
+        report.refuse(
+            line,
+            Refused(
+                "changed",
+                f"the prompt {prompt.id!r} is stored with other content; stored"
+                " prompts never change: give the new one another id",
+            ),
+        )
+    return stored_sha256 is None
+
+
+def _write(project: Project, lines: list[PromptLine]) -> None:
+    prompts = [
+        Prompt(
+            project=project,
+            external_id=line.id,
+            messages=line.messages,
+            tags=line.tags,
+            purpose=line.purpose,
+            gold=line.gold,
+            metadata=line.metadata,
+            line_sha256=line.sha256,
+        )
+        for line in lines
+    ]
+    choose_overlap(project=project, prompts=prompts)
+    Prompt.objects.bulk_create(prompts)
+    Response.objects.bulk_create(
+        Response(
+            prompt=prompt,
+            external_id=response.id,
+            text=response.text,
+            model=response.model,
+            params=response.params,
+        )
+        for prompt, line in zip(prompts, lines, strict=True)
+        for response in line.responses
+    )
+    open_slots(prompts)
+
+
+def _wait_for_other_imports(project: Project) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, %s)",
+            [IMPORT_LOCK, project.pk % 2**31],
+        )

@@ -1,0 +1,119 @@
+"""Lines of a JSONL or JSONL.gz file, one at a time, in flat memory. PURE."""
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BufferedIOBase
+from typing import BinaryIO, Final, cast
+
+# Ten texts of the largest size, and room for the rest of the line.
+LONGEST_LINE: Final = 24 * 2**20
+BOM: Final = b"\xef\xbb\xbf"
+GZIP: Final = b"\x1f\x8b"
+
+Progress = Callable[[int], object]
+"""Told how many bytes of the file (as it lies on disk) have been read by now."""
+
+
+class UnreadableFile(ValueError):  # noqa: N818  reads as what happened
+    """The file itself is broken: nothing of it can be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line that is not blank, without its end.
+
+    `number` counts all lines from 1, `byte_offset` is where the line starts in the
+    (uncompressed) file. Of a line beyond LONGEST_LINE only the start is kept.
+    """
+
+    number: int
+    byte_offset: int
+    content: bytes
+    bom: bool = False
+    crlf: bool = False
+    too_long: bool = False
+
+
+class LineReader:
+    """Reads the lines of one file, as often as asked; gzip is known by its first bytes.
+
+    Two readings of a file that changed in between would decide about different
+    lines: `sha256` is the hash of what the last complete reading saw.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        progress: Progress | None = None,
+        *,
+        most_bytes: int | None = None,
+    ) -> None:
+        self._file = file
+        self._progress = progress
+        self._most_bytes = most_bytes  # unpacked; None: no limit
+        self.sha256 = ""
+
+    def __iter__(self) -> Iterator[Line]:
+        """The lines from the start.
+
+        Raises UnreadableFile for a broken gzip file and beyond `most_bytes`.
+        """
+        self._file.seek(0)
+        compressed = self._file.read(2) == GZIP
+        self._file.seek(0)
+        # GzipFile leaves the file open: the reader may be asked again.
+        plain = gzip.GzipFile(fileobj=self._file) if compressed else self._file
+        try:
+            yield from self._lines(cast(BufferedIOBase, plain))
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UnreadableFile(
+                f"the gzip file is cut off or damaged ({error}): nothing of it was used"
+            ) from error
+
+    def _lines(self, plain: BufferedIOBase) -> Iterator[Line]:
+        digest = hashlib.sha256()
+        number = offset = read = 0
+        kept = b""
+        while piece := plain.readline(LONGEST_LINE + 1):
+            digest.update(piece)
+            read += len(piece)
+            self._check(read)
+            # Of an endless line the first bytes and the last one say enough.
+            kept = kept[:64] + piece[-1:] if kept else piece
+            if not piece.endswith(b"\n"):
+                continue
+            number += 1
+            yield from _line(number, offset, kept, length=read - offset)
+            offset, kept = read, b""
+        if kept:
+            yield from _line(number + 1, offset, kept, length=read - offset)
+        self.sha256 = digest.hexdigest()
+
+    def _check(self, read: int) -> None:
+        if self._most_bytes is not None and read > self._most_bytes:
+            raise UnreadableFile(
+                f"the file unpacks to more than {self._most_bytes} bytes, the most that"
+                " is taken here: nothing of it was used"
+            )
+        if self._progress:
+            self._progress(self._file.tell())
+
+
+def _line(number: int, offset: int, raw: bytes, *, length: int) -> Iterator[Line]:
+    """The line, or nothing where it is blank."""
+    if not raw.strip():
+        return
+    content = raw.removesuffix(b"\n")
+    crlf = content.endswith(b"\r")
+    content = content.removesuffix(b"\r")
+    yield Line(
+        number,
+        offset,
+        content.removeprefix(BOM),
+        bom=content.startswith(BOM),
+        crlf=crlf,
+        too_long=length > LONGEST_LINE + 1,
+    )

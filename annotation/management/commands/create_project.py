@@ -1,0 +1,60 @@
+"""Makes a project from the command line."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+from annotation.models import Project
+
+
+class Command(BaseCommand):
+    """`create_project SLUG [options]`."""
+
+    help = "Make a project. Its name in addresses is SLUG: letters, digits, - and _."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The settings that most projects choose; the others have pages."""
+        parser.add_argument("slug")
+        parser.add_argument("--title", help="shown to people; default: SLUG")
+        parser.add_argument("--overlap", type=int, default=1, metavar="N")
+        parser.add_argument(
+            "--overlap-fraction",
+            type=float,
+            default=1.0,
+            metavar="F",
+            help="share of prompts that get the overlap (0 to 1)",
+        )
+        parser.add_argument("--lease-minutes", type=int, default=30, metavar="N")
+        parser.add_argument(
+            "--archive",
+            action="store_true",
+            help="imports only: nothing is served, prompts take 2 to 9 responses",
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Errors: CommandError that names the setting and what is wrong with it."""
+        names = ("slug", "overlap", "overlap_fraction", "lease_minutes", "archive")
+        project = Project(
+            title=options["title"] or options["slug"],
+            **{name: options[name] for name in names},
+        )
+        try:
+            project.full_clean(exclude=["created_by"])
+        except ValidationError as error:
+            raise CommandError(_one_line(error)) from error
+        project.save()
+        if options["json"]:
+            self.stdout.write(json.dumps({"slug": project.slug, "id": project.pk}))
+        else:
+            self.stdout.write(f"Project {project.slug} is ready.")
+
+
+def _one_line(error: ValidationError) -> str:
+    """`overlap: Ensure this value is …; slug: …`"""
+    return "; ".join(
+        f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items()
+    )

@@ -1,0 +1,204 @@
+"""A line of the prompts file: what it may say, and what it means."""
+
+import hashlib
+import json
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+from annotation import json_fields
+from annotation.json_fields import a_list, an_object, required
+from annotation.models import MAX_TEXT_BYTES, MOST_RESPONSES, Purpose
+from annotation.strict_json import Refused
+
+ROLES: Final = ("system", "user", "assistant")
+FIELDS: Final = frozenset(
+    ("id", "prompt", "responses", "tags", "purpose", "gold", "metadata")
+)
+MOST_TAGS, LONGEST_TAG = 100, 100
+LONGEST_MODEL: Final = 500
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseLine:
+    """One response of a line."""
+
+    id: str
+    text: str
+    model: str | None
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLine:
+    """A prompt with its responses, as a checked line gives them."""
+
+    id: str
+    messages: list[Message]
+    responses: list[ResponseLine]
+    tags: list[str]
+    purpose: str
+    gold: dict[str, int] | None
+    metadata: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what the line says, whatever way it says it.
+
+        The order of keys, of responses and of tags means nothing; a plain text and
+        the one user turn it stands for are the same prompt.
+        """
+        content = {
+            "id": self.id,
+            "messages": self.messages,
+            "responses": sorted(
+                [response.id, response.text, response.model, response.params]
+                for response in self.responses
+            ),
+            "tags": sorted(self.tags),
+            "purpose": self.purpose,
+            "gold": self.gold,
+            "metadata": self.metadata,
+        }
+        canonical = json.dumps(content, ensure_ascii=False, sort_keys=True)
+        return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
+
+    def warnings(self) -> list[tuple[str, str]]:
+        """What a reader should know of a line that is imported all the same."""
+        found = []
+        if all(is_blank(message["content"]) for message in self.messages):
+            found.append(("empty_prompt", "the prompt shows no character"))
+        blank = [response.id for response in self.responses if is_blank(response.text)]
+        if blank:
+            found.append(
+                ("empty_response", f"no visible character in {_listed(blank)}")
+            )
+        times = Counter(response.text for response in self.responses)
+        twins = [response.id for response in self.responses if times[response.text] > 1]
+        if twins:
+            found.append(("identical_responses", f"equal texts: {_listed(twins)}"))
+        return found
+
+
+def check_prompt(fields: dict[str, Any], *, fewest_responses: int) -> PromptLine:
+    """The prompt of a line's object.
+
+    No responses at all are fine: they are still to be sampled. Raises Refused.
+    """
+    prompt_id = json_fields.word(required(fields, "id"), "id")
+    messages = _messages(required(fields, "prompt"))
+    given = a_list(fields, "responses")
+    _check_k(len(given), fewest_responses)
+    responses = _responses(given)
+    purpose = fields.get("purpose") or Purpose.WORK.value
+    if purpose not in Purpose.values:
+        raise Refused("wrong_type", f"'purpose' is none of {', '.join(Purpose.values)}")
+    return PromptLine(
+        id=prompt_id,
+        messages=messages,
+        responses=responses,
+        tags=_tags(a_list(fields, "tags")),
+        purpose=purpose,
+        gold=_gold(fields.get("gold"), purpose, responses),
+        metadata=an_object(fields, "metadata"),
+    )
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text shows nothing: blanks and invisible characters only."""
+    return all(
+        character.isspace() or unicodedata.category(character) in ("Cf", "Cc")
+        for character in text
+    )
+
+
+def _messages(prompt: Any) -> list[Message]:
+    """A plain text is one user turn; else the turns, the last one the user's."""
+    if isinstance(prompt, str):
+        prompt = [{"role": "user", "content": prompt}]
+    if not isinstance(prompt, list) or not prompt:
+        raise Refused("wrong_type", "'prompt' is neither a text nor a list of messages")
+    messages = [_message(turn, number) for number, turn in enumerate(prompt, 1)]
+    if messages[-1]["role"] != "user":
+        raise Refused("wrong_type", "the last message of 'prompt' is not the user's")
+    whole = "".join(message["content"] for message in messages)
+    json_fields.text(whole, "prompt", most_bytes=MAX_TEXT_BYTES)
+    return messages
+
+
+def _message(turn: Any, number: int) -> Message:
+    name = f"message {number} of the prompt"
+    if not isinstance(turn, dict) or turn.keys() != {"role", "content"}:
+        raise Refused("wrong_type", f"{name} is not {{'role': …, 'content': …}}")
+    if turn["role"] not in ROLES:
+        raise Refused("wrong_type", f"the role in {name} is none of {', '.join(ROLES)}")
+    if not isinstance(turn["content"], str):
+        raise Refused("wrong_type", f"the content of {name} is not a text")
+    return {"role": turn["role"], "content": turn["content"]}
+
+
+def _responses(given: list[Any]) -> list[ResponseLine]:
+    responses = [_response(fields, number) for number, fields in enumerate(given, 1)]
+    ids = [response.id for response in responses]
+    for place, response_id in enumerate(ids):
+        if response_id in ids[:place]:
+            raise Refused(
+                "duplicate_id", f"two responses have the id {response_id[:50]!r}"
+            )
+    return responses
+
+
+def _response(fields: Any, number: int) -> ResponseLine:
+    if not isinstance(fields, dict):
+        raise Refused("wrong_type", f"response {number} is not an object")
+    response_id = json_fields.word(
+        required(fields, "id"), f"the id of response {number}"
+    )
+    name = f"response {response_id[:50]}"
+    model = fields.get("model")
+    if model is not None:
+        model = json_fields.word(model, f"the model of {name}", most=LONGEST_MODEL)
+    return ResponseLine(
+        id=response_id,
+        text=json_fields.text(
+            required(fields, "text"), name, most_bytes=MAX_TEXT_BYTES
+        ),
+        model=model,
+        params=an_object(fields, "params"),
+    )
+
+
+def _check_k(k: int, fewest: int) -> None:
+    if k and not fewest <= k <= MOST_RESPONSES:
+        raise Refused(
+            "k_out_of_range",
+            f"{k} responses; this project takes {fewest} to {MOST_RESPONSES}"
+            " (or none, to sample them later)",
+        )
+
+
+def _tags(given: list[Any]) -> list[str]:
+    if len(given) > MOST_TAGS:
+        raise Refused("wrong_type", f"{len(given)} tags; the most is {MOST_TAGS}")
+    tags = [json_fields.word(tag, "a tag", most=LONGEST_TAG) for tag in given]
+    return list(dict.fromkeys(tags))
+
+
+def _gold(
+    given: Any, purpose: str, responses: list[ResponseLine]
+) -> dict[str, int] | None:
+    """The known order of a prompt that tests labelers: complete, or absent."""
+    if given is None:
+        if purpose == Purpose.GOLD:
+            raise Refused("missing_field", "a prompt of the purpose gold needs 'gold'")
+        return None
+    gold = json_fields.ranks(given, "gold")
+    json_fields.check_covers(gold, [response.id for response in responses], "gold")
+    return gold
+
+
+def _listed(ids: list[str]) -> str:
+    return ", ".join(response_id[:50] for response_id in ids)

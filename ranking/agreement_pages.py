@@ -1,0 +1,59 @@
+"""The agreement report as a page."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from annotation.access import Member, for_members
+from annotation.models import Membership, Role
+from ranking.agreement import accuracy_band
+from ranking.dashboards import agreement_report
+from ranking.filters import InvalidFilter, filters_from_query
+
+
+@require_safe
+@for_members(Role.ADMIN, Role.RESEARCHER)
+def agreement(member: Member) -> HttpResponse:
+    """How far people agree, each number with its n and its interval."""
+    knows_names = member.role == Role.ADMIN
+    context: dict[str, Any] = {"member": member, "query": member.request.GET}
+    try:
+        filters = filters_from_query(
+            member.project, member.request.GET, pool="random", by_name=knows_names
+        )
+    except InvalidFilter as error:
+        context["invalid"] = str(error)
+        return render(member.request, "ranking/agreement.html", context, status=400)
+    name = None if knows_names else _pseudonym
+    report = agreement_report(member.project, filters, name=name)
+    context |= {
+        "report": report,
+        "band": accuracy_band(report["strict"]["value"]),
+        "slices": list(_slices(report)),
+    }
+    return render(member.request, "ranking/agreement.html", context)
+
+
+def _pseudonym(labeler: Membership) -> str:
+    """What researchers read instead of a name."""
+    return labeler.project.pseudonym(labeler.pk)
+
+
+SLICES = {
+    "by_k": ("Responses per prompt", "k"),
+    "by_rank_distance": ("Rank distance", "distance"),
+    "by_tag": ("Tag", "tag"),
+    "by_version": ("Instructions version", "version"),
+    "by_week": ("Week", "week"),
+}
+
+
+def _slices(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Tables of `strict` by something, those that have a row."""
+    for name, (title, key) in SLICES.items():
+        rows = [{"label": row[key], "strict": row} for row in report[name]]
+        if rows:
+            yield {"name": name, "title": title, "rows": rows}

@@ -1,0 +1,252 @@
+"""Rankings made elsewhere, imported beside those of the queue."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from django.db.models.functions import Now
+
+from annotation.import_report import ImportReport, batches, checked_lines
+from annotation.imports import ImportMode, import_file
+from annotation.json_fields import check_covers
+from annotation.jsonl import Line, LineReader, Progress
+from annotation.models import (
+    Assignment,
+    AssignmentSource,
+    AssignmentState,
+    Membership,
+    Project,
+    Prompt,
+    Response,
+    Role,
+)
+from annotation.strict_json import Refused
+from ranking.models import Placement, Ranking, RankingStatus
+from ranking.ranking_lines import FIELDS, RankingLine, check_ranking
+
+
+def import_rankings(
+    project: Project,
+    file: BinaryIO,
+    *,
+    mode: ImportMode = ImportMode.WHOLE,
+    progress: Progress | None = None,
+    most_bytes: int | None = None,
+) -> ImportReport:
+    """Import the rankings file (JSONL, plain or gzipped) into the project.
+
+    A line's key is its id, else (prompt_id, labeler). The same order under a known
+    key is `unchanged`, whatever numbers it is written in; another order is the error
+    `conflict`. Each new ranking brings a completed assignment of its own and takes no
+    slot of the queue; a labeler's second one of a prompt, under another id, is a
+    repeat. Labelers become members without an account.
+
+    Raises UnreadableFile for a file that is broken as a whole; nothing is written.
+    """
+    return import_file(
+        project,
+        LineReader(file, progress, most_bytes=most_bytes),
+        mode,
+        verdicts=lambda lines, report: _verdicts(project, lines, report),
+        write=lambda rankings: _write(project, rankings),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NewRanking:
+    """A line that is to be stored, with the rows it speaks of."""
+
+    line: RankingLine
+    prompt: int
+    responses: dict[str, int]  # pk by id
+
+
+def _verdicts(
+    project: Project, lines: Iterable[Line], report: ImportReport
+) -> Iterator[list[NewRanking]]:
+    """The new rankings of the file, in batches. Five queries a batch."""
+    seen_ids: set[str] = set()
+    seen_pairs: set[tuple[str, str]] = set()
+
+    def check(fields: dict[str, Any]) -> RankingLine:
+        ranking = check_ranking(fields)
+        pair = (ranking.prompt_id, ranking.labeler)
+        if ranking.id in seen_ids or (ranking.id is None and pair in seen_pairs):
+            raise Refused("duplicate_ranking", f"{_key(ranking)} stands above already")
+        seen_pairs.add(pair)
+        if ranking.id is not None:
+            seen_ids.add(ranking.id)
+        return ranking
+
+    for batch in batches(checked_lines(lines, report, FIELDS, check)):
+        stored = _Stored(project, [ranking for _, ranking in batch])
+        new = []
+        for line, ranking in batch:
+            try:
+                found = stored.find(ranking)
+            except Refused as error:
+                report.refuse(line, error)
+                continue
+            if found is None:
+                report.unchanged += 1
+            else:
+                report.take(line)
+                new.append(found)
+        yield new
+
+
+class _Stored:
+    """What the database holds of the prompts and rankings that a batch speaks of."""
+
+    def __init__(self, project: Project, batch: list[RankingLine]) -> None:
+        self._prompts = dict(
+            Prompt.objects.filter(
+                project=project, external_id__in={line.prompt_id for line in batch}
+            ).values_list("external_id", "pk")
+        )
+        self._responses: dict[int, dict[str, int]] = {}
+        for prompt, external_id, pk in Response.objects.filter(
+            prompt__in=self._prompts.values()
+        ).values_list("prompt", "external_id", "pk"):
+            self._responses.setdefault(prompt, {})[external_id] = pk
+        imported = Ranking.objects.current().filter(
+            project=project, assignment__source=AssignmentSource.IMPORTED
+        )
+        by_id = imported.filter(external_id__in={line.id for line in batch if line.id})
+        by_pair = imported.filter(
+            assignment__prompt__in=self._prompts.values(), assignment__repeat=0
+        )
+        self._by_id = {row[0]: row[1:] for row in _rows(by_id)}
+        self._by_pair = {row[1:3]: row[1:] for row in _rows(by_pair)}
+
+    def find(self, line: RankingLine) -> NewRanking | None:
+        """The line's rows if it is new, None if it is unchanged. Raises Refused."""
+        prompt = self._prompts.get(line.prompt_id)
+        if prompt is None:
+            raise Refused(
+                "unknown_prompt", f"the project has no prompt {line.prompt_id[:50]!r}"
+            )
+        responses = self._responses.get(prompt, {})
+        check_covers(line.raw_ranks, responses, "ranks")
+        said = (line.prompt_id, line.labeler, line.ranks)
+        stored = (
+            self._by_pair.get(said[:2]) if line.id is None else self._by_id.get(line.id)
+        )
+        if stored is None:
+            return NewRanking(line, prompt, responses)
+        if stored != said:
+            raise Refused(
+                "conflict",
+                f"{_key(line)} is stored with another order, prompt or labeler;"
+                " stored rankings never change",
+            )
+        return None
+
+
+def _rows(rankings: Any) -> Iterator[tuple[str, str, str, dict[str, int]]]:
+    """(id, prompt id, labeler, dense ranks by response id). Two queries."""
+    ranks: dict[int, dict[str, int]] = {}
+    for ranking, response, rank in Placement.objects.filter(
+        ranking__in=rankings
+    ).values_list("ranking", "response__external_id", "rank"):
+        ranks.setdefault(ranking, {})[response] = rank
+    for pk, *row in rankings.values_list(
+        "pk",
+        "external_id",
+        "assignment__prompt__external_id",
+        "assignment__labeler__name",
+    ):
+        yield (*row, ranks[pk])
+
+
+def _key(line: RankingLine) -> str:
+    if line.id is not None:
+        return f"the ranking {line.id!r}"
+    return f"the ranking of {line.prompt_id!r} by {line.labeler!r}"
+
+
+# --- Writing ----------------------------------------------------------------------
+
+
+def _write(project: Project, new: list[NewRanking]) -> None:
+    labelers = _labelers(project, {ranking.line.labeler for ranking in new})
+    rankings = Ranking.objects.bulk_create(
+        _ranking(project, ranking.line, assignment)
+        for ranking, assignment in zip(
+            new, _assignments(project, new, labelers), strict=True
+        )
+    )
+    Placement.objects.bulk_create(
+        Placement(
+            ranking=stored,
+            response_id=ranking.responses[response],
+            rank=rank,
+            raw_rank=ranking.line.raw_ranks[response],
+        )
+        for stored, ranking in zip(rankings, new, strict=True)
+        for response, rank in ranking.line.ranks.items()
+    )
+
+
+def _labelers(project: Project, names: set[str]) -> dict[str, int]:
+    """Members without an account, by name; missing ones are made.
+
+    Two imports cannot make one twice: imported_labeler_names_differ_within_a_project.
+    """
+    Membership.objects.bulk_create(
+        (
+            Membership(project=project, name=name, role=Role.LABELER)
+            for name in sorted(names)
+        ),
+        ignore_conflicts=True,
+    )
+    stored = Membership.objects.filter(
+        project=project, user__isnull=True, name__in=names
+    )
+    return dict(stored.values_list("name", "pk"))
+
+
+def _assignments(
+    project: Project, new: list[NewRanking], labelers: dict[str, int]
+) -> list[Assignment]:
+    """A completed assignment for each ranking. Its slot is not one of the queue's."""
+    repeats = Counter(
+        Assignment.objects.filter(
+            prompt__in={ranking.prompt for ranking in new},
+            labeler__in=labelers.values(),
+        ).values_list("prompt", "labeler")
+    )
+    assignments = []
+    for ranking in new:
+        pair = (ranking.prompt, labelers[ranking.line.labeler])
+        assignments.append(
+            Assignment(
+                project=project,
+                prompt_id=ranking.prompt,
+                labeler_id=pair[1],
+                slot=0,
+                repeat=repeats[pair],
+                source=AssignmentSource.IMPORTED,
+                state=AssignmentState.COMPLETED,
+                closed_at=Now(),
+            )
+        )
+        repeats[pair] += 1
+    return Assignment.objects.bulk_create(assignments)
+
+
+def _ranking(project: Project, line: RankingLine, assignment: Assignment) -> Ranking:
+    ranking = Ranking(
+        project=project,
+        assignment=assignment,
+        status=RankingStatus.COUNTED,
+        submission_uuid=uuid.uuid4(),
+        body_sha256=line.sha256,
+        external_id=line.id,
+        active_seconds=line.seconds,
+    )
+    if line.submitted_at is not None:
+        ranking.submitted_at = line.submitted_at
+    return ranking

@@ -1,0 +1,101 @@
+"""`manage.py export_dataset (SLUG [filters] | --dataset ID) --kind … --out DIR`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+
+from annotation.models import Project
+from ranking.datasets import NothingToFreeze, freeze
+from ranking.export import FORMATS, KINDS, SPLITS, ExportRefused, write
+from ranking.filters import (
+    WORDS,
+    InvalidFilter,
+    add_filter_arguments,
+    filters_from_options,
+)
+from ranking.models import Dataset
+
+
+class Command(BaseCommand):
+    """Freezes a dataset, or takes a frozen one, and writes it to a folder."""
+
+    help = (
+        "Freeze the rankings of a project that count (or take a frozen dataset) and"
+        " write them to a folder: one data file, manifest.json and README.md."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Where from, what, and where to."""
+        parser.add_argument("slug", nargs="?", help="the project, to freeze it now")
+        parser.add_argument("--dataset", metavar="ID", help="a frozen dataset: ds-…")
+        parser.add_argument("--kind", choices=KINDS, required=True)
+        parser.add_argument("--format", choices=FORMATS, default="jsonl")
+        parser.add_argument("--split", choices=SPLITS, default="all")
+        parser.add_argument(
+            "--out", type=Path, required=True, help="the folder; made if need be"
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="print the manifest as JSON"
+        )
+        add_filter_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Freeze, write, report."""
+        try:
+            dataset = _dataset(options)
+            with tqdm(unit=" rows", disable=not sys.stderr.isatty(), delay=2) as bar:
+                manifest = write(
+                    dataset,
+                    kind=options["kind"],
+                    format=options["format"],
+                    out=options["out"],
+                    split=options["split"],
+                    progress=bar.update,
+                )
+        except (InvalidFilter, NothingToFreeze, ExportRefused, OSError) as error:
+            raise CommandError(str(error)) from error
+        if options["json"]:
+            self.stdout.write(json.dumps(manifest, indent=2))
+        else:
+            self.stdout.write(_summary(manifest, options["out"]))
+
+
+def _dataset(options: dict[str, Any]) -> Dataset:
+    if options["dataset"]:
+        return _frozen(options)
+    if not options["slug"]:
+        raise CommandError(
+            "name a project, or a frozen dataset with --dataset", returncode=2
+        )
+    project = Project.objects.filter(slug=options["slug"]).first()
+    if project is None:
+        raise CommandError(f"there is no project {options['slug']!r}")
+    return freeze(project, filters_from_options(project, options))
+
+
+def _frozen(options: dict[str, Any]) -> Dataset:
+    given = [name for name in ("slug", *WORDS) if options[name]]
+    if given:
+        raise CommandError(
+            f"--dataset is frozen already: {', '.join(given)} cannot be given with it",
+            returncode=2,
+        )
+    dataset = Dataset.objects.filter(name=options["dataset"]).first()
+    if dataset is None:
+        raise CommandError(f"there is no dataset {options['dataset']!r}")
+    return dataset
+
+
+def _summary(manifest: dict[str, Any], out: Path) -> str:
+    [(name, facts)] = manifest["files"].items()
+    counts = manifest["counts"]
+    return (
+        f"{manifest['dataset_id']}: {counts['prompts']} prompts,"
+        f" {counts['rankings']} rankings by {counts['labelers']} labelers,"
+        f" {counts['strict_pairs']} strict pairs, {counts['ties_dropped']} ties dropped"
+        f"\nwrote {facts['rows']} rows to {out / name}"
+    )

@@ -1,0 +1,36 @@
+"""How numbers are written on pages; an undefined one is never shown as a number."""
+
+from collections.abc import Sequence
+
+from django import template
+
+register = template.Library()
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """0.9152 → "91.5 %"; undefined → "–"."""
+    return "–" if share is None else f"{share * 100:.1f} %"
+
+
+@register.filter
+def percent_interval(interval: Sequence[float] | None) -> str:
+    """[0.868, 0.958] → "86.8–95.8 %"; undefined → ""."""
+    if interval is None:
+        return ""
+    low, high = interval
+    return f"{low * 100:.1f}–{high * 100:.1f} %"
+
+
+@register.filter
+def coefficient(value: float | None) -> str:
+    """0.8552 → "0.855", −0.07 → "−0.070"; undefined → "–"."""
+    return "–" if value is None else f"{value:.3f}".replace("-", "−")
+
+
+@register.filter
+def coefficient_interval(interval: Sequence[float] | None) -> str:
+    """[0.79, 0.91] → "0.790 to 0.910"; undefined → ""."""
+    if interval is None:
+        return ""
+    return " to ".join(coefficient(end) for end in interval)

@@ -1,0 +1,184 @@
+"""One worker's attempt at a training run. Loads torch: imported by workers only."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+import torch
+from django.conf import settings
+from django.db import DatabaseError
+
+from annotation.jobs import JobState, KeptLease, LeaseLostError
+from ranking.export import write
+from rm_training import runs
+from rm_training.checkpoint import CheckpointError, checkpoints_of
+from rm_training.config import ConfigError, TrainingConfig
+from rm_training.data import DataError, read_examples
+from rm_training.encoding import EncodingError
+from rm_training.errors import RunError
+from rm_training.listener import NonFiniteLoss, TrainingResult, TrainingStopped
+from rm_training.models import TrainingRun
+from rm_training.network import ModelError
+from rm_training.registry import attempt_name, base_source, discard_attempts
+from rm_training.reporting import AttemptReporter
+from rm_training.trainer import train
+
+log = structlog.get_logger(__name__)
+
+REASONS: Final[dict[type[Exception], str]] = {
+    NonFiniteLoss: "nonfinite",
+    ModelError: "base_model",
+    DataError: "data",
+    EncodingError: "data",
+    ConfigError: "config",
+    CheckpointError: "checkpoint",
+    MemoryError: "out_of_memory",
+    torch.OutOfMemoryError: "out_of_memory",
+}
+"""The word that a failure's reason begins with; others begin with `error`."""
+
+
+def attempt(pk: int, *, worker: str, stopping: Callable[[], bool]) -> None:
+    """Train the run `pk`, if it is free: a duplicate message finds nothing to do.
+
+    Ends with the run done and its model published; or failed with a reason; or queued
+    again, when `stopping` says that this process must end; or without any effect, when
+    the run was cancelled or another worker took it over.
+    """
+    run = TrainingRun.claim(pk, worker=worker)
+    if run is None:
+        log.info("run is finished or taken", run=pk)
+        return
+    log.info("attempt begins", run=pk, attempt=run.attempt)
+    try:
+        with KeptLease(run) as lease:
+            _carry_out(run, AttemptReporter(run, lease=lease, stopping=stopping))
+    except LeaseLostError:
+        log.warning("attempt gave way", run=pk, attempt=run.attempt)
+        _clear_up_after_losing(run)
+    finally:
+        shutil.rmtree(_workspace(run), ignore_errors=True)
+
+
+def _carry_out(run: TrainingRun, reporter: AttemptReporter) -> None:
+    """Train and publish; whatever goes wrong is on the run's row afterwards."""
+    try:
+        result = _train(run, reporter)
+        reporter.phase("publishing")
+        runs.publish(run, folder=result.folder, metrics=metrics_of(result))
+    except TrainingStopped:
+        run.requeue()
+        log.info("run given back", run=run.pk, attempt=run.attempt)
+    except (LeaseLostError, DatabaseError):
+        # Without the database nothing can be written down: the lease runs out, and
+        # the next attempt goes on from the last checkpoint.
+        raise
+    except (RunError, MemoryError, OSError) as error:
+        log.warning("run failed", run=run.pk, reason=reason_of(error))
+        run.finish(JobState.FAILED, reason_of(error), phase="")
+    except Exception as error:
+        run.finish(JobState.FAILED, reason_of(error), phase="")
+        raise
+    else:
+        discard_attempts(run, keep=result.folder)
+
+
+def _train(run: TrainingRun, reporter: AttemptReporter) -> TrainingResult:
+    """Write the dataset where the trainer reads it, then train."""
+    reporter.phase("reading the dataset")
+    data = _workspace(run) / "data"
+    write(run.dataset, kind="rankings", format="jsonl", out=data)
+    out = Path(settings.MODEL_ROOT) / attempt_name(run)
+    adopt_checkpoints(run, checkpoints_of(out))
+    reporter.phase("loading the base model")
+    return train(
+        read_examples(data),
+        base=base_source(run.base_model),
+        out=out,
+        config=TrainingConfig.from_dict(run.config),
+        listener=reporter,
+    )
+
+
+def metrics_of(result: TrainingResult) -> dict[str, Any]:
+    """What the registry keeps of a result: its counts, and notes for the reader."""
+    return {**result.meta["metrics"], "notes": list(result.notes)}
+
+
+def reason_of(error: BaseException) -> str:
+    """`word: what happened, in words` for the run's page.
+
+    A full disk is found behind whatever it was wrapped in.
+    """
+    if any(_is_full_disk(cause) for cause in _chain(error)):
+        return (
+            "disk_full: there is no space left for the model or its checkpoints. The "
+            "last good checkpoint was kept; make space and start the run again"
+        )
+    for kind, word in REASONS.items():
+        if isinstance(error, kind):
+            return f"{word}: {str(error) or 'no memory is left for this run'}"
+    return f"error: {type(error).__name__}: {error}"
+
+
+def adopt_checkpoints(run: TrainingRun, mine: Path) -> None:
+    """Give this attempt the checkpoints of the earlier ones, to go on from.
+
+    Each attempt writes into a folder of its own, so that a worker that was only asleep
+    spoils nothing. Checkpoints never change once written, so they are linked. One that
+    vanishes or is torn meanwhile is found by its manifest and passed over.
+    """
+    for number in range(run.attempt - 1, 0, -1):
+        earlier = mine.with_name(
+            mine.name.replace(f"attempt-{run.attempt}.", f"attempt-{number}.")
+        )
+        for checkpoint in earlier.glob("step-*"):
+            _adopt(checkpoint, mine / checkpoint.name)
+
+
+def _adopt(checkpoint: Path, target: Path) -> None:
+    if target.exists():
+        return
+    try:
+        shutil.copytree(checkpoint, target, copy_function=_link)
+    except (shutil.Error, FileNotFoundError) as error:
+        log.warning("checkpoint vanished", checkpoint=str(checkpoint), error=str(error))
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except PermissionError:  # a file system without hard links
+        shutil.copy2(source, target)
+
+
+def _clear_up_after_losing(run: TrainingRun) -> None:
+    """Remove what this attempt leaves behind; all of it if the run was cancelled.
+
+    Checkpoints stay for the worker that took over.
+    """
+    shutil.rmtree(Path(settings.MODEL_ROOT) / attempt_name(run), ignore_errors=True)
+    run.refresh_from_db(fields=["state"])
+    if run.state == JobState.CANCELLED:
+        discard_attempts(run)
+
+
+def _workspace(run: TrainingRun) -> Path:
+    return Path(settings.VAR_DIR) / "runs" / str(run.pk) / f"attempt-{run.attempt}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_full_disk(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # safetensors knows no errno: its message is the system's.
+    return os.strerror(errno.ENOSPC) in str(error)

@@ -1,0 +1,106 @@
+"""The life of a training run, as rows: asked for, cancelled, published.
+
+What a worker does in between is in `attempts`, which loads torch; this module does not.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from annotation.jobs import UNFINISHED, JobState, wake
+from annotation.models import Project, User
+from ranking.datasets import NothingToFreeze, freeze
+from ranking.models import Dataset
+from rm_training import tasks
+from rm_training.config import TrainingConfig
+from rm_training.errors import RunError
+from rm_training.manifest import MANIFEST, file_sha256
+from rm_training.models import RewardModel, TrainingRun
+from rm_training.registry import base_models, lock_project
+
+
+class RunRefusedError(RunError):
+    """A run cannot be asked for; the message says why and what to do."""
+
+
+def request_run(
+    project: Project,
+    *,
+    user: User | None,
+    base_model: str,
+    config: TrainingConfig,
+    dataset: Dataset | None = None,
+) -> TrainingRun:
+    """Queue a run; without a dataset, all rankings that count now are frozen.
+
+    The same request while such a run is unfinished gives that run: a second click
+    trains nothing twice (requests of a project wait for each other). The row is
+    there before a worker is woken.
+
+    Raises RunRefusedError for a base that is not one of `base_models`, a dataset of
+    another project, and data without a strictly ordered pair.
+    """
+    if base_model not in dict(base_models(project)):
+        raise RunRefusedError(f"{base_model!r} is not a base model of this project.")
+    if dataset is None:
+        dataset = _freeze_now(project, user)
+    _refuse_unlearnable(project, dataset)
+    wanted = {
+        "project": project,
+        "dataset": dataset,
+        "base_model": base_model,
+        "config": config.to_dict(),
+    }
+    with transaction.atomic():
+        lock_project(project.pk)
+        twin = TrainingRun.objects.filter(**wanted, state__in=UNFINISHED).first()
+        if twin is not None:
+            return twin
+        run = TrainingRun.objects.create(**wanted, created_by=user)
+        wake(tasks.train, run.pk)
+    return run
+
+
+def _freeze_now(project: Project, user: User | None) -> Dataset:
+    try:
+        return freeze(project, user=user)
+    except NothingToFreeze as error:
+        raise RunRefusedError(
+            "There is nothing to learn from yet: no ranking counts. Rank some prompts "
+            "first."
+        ) from error
+
+
+def _refuse_unlearnable(project: Project, dataset: Dataset) -> None:
+    if dataset.project_id != project.pk:
+        raise RunRefusedError("That dataset belongs to another project.")
+    if not dataset.counts["strict_pairs"]:
+        raise RunRefusedError(
+            "There is nothing to learn from yet: the rankings that count "
+            f"({dataset.counts['rankings']}) are all ties. Rank some prompts first."
+        )
+
+
+def publish(run: TrainingRun, *, folder: Path, metrics: dict[str, Any]) -> RewardModel:
+    """Register the model in `folder` and close the run, both or neither.
+
+    1. The project's lock decides which of two first models is put to use.
+    2. `finish` names the attempt: a worker that lost the run publishes nothing.
+
+    The first model of a project is put to use; later ones wait for a person.
+    Raises LeaseLostError.
+    """
+    with transaction.atomic():
+        lock_project(run.project_id)
+        run.finish(JobState.DONE, phase="")
+        others = RewardModel.objects.filter(project=run.project_id)
+        return RewardModel.objects.create(
+            project_id=run.project_id,
+            run=run,
+            folder=folder.relative_to(settings.MODEL_ROOT).as_posix(),
+            manifest_sha256=file_sha256(folder / MANIFEST),
+            metrics=metrics,
+            in_use=not others.filter(in_use=True).exists(),
+        )

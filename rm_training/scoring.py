@@ -1,0 +1,214 @@
+"""The rewards of a published model, with the encoding that it was trained on."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Self
+
+import torch
+from transformers import PreTrainedModel
+
+from rm_training.batch import pad_rows
+from rm_training.checkpoint import read_meta
+from rm_training.data import DataError, Message, parse_messages, parse_text
+from rm_training.encoding import Encoder, EncodingError, Limits, template_of
+from rm_training.errors import RunError
+from rm_training.loading import load_trained
+from rm_training.manifest import DamagedFolder, verify
+from rm_training.network import choose_device, rewards_of_rows
+
+POSITIONS_PER_PASS: Final = 16_384
+"""Tokens and padding of one forward pass: bounds memory."""
+LINES_AT_ONCE: Final = 64
+"""Lines of JSONL that are read and batched together before rewards are given."""
+
+
+class BadLine(RunError):  # noqa: N818  says what it is
+    """A line of JSONL cannot be scored; the message names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardModel:
+    """A published reward model in memory."""
+
+    model: PreTrainedModel
+    encoder: Encoder
+    meta: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str = "auto") -> Self:
+        """Verifies every file against the manifest, then loads.
+
+        Raises DamagedFolder for a file that is torn, changed, missing or unknown, and
+        for a chat template that is not the one in meta.json; ModelError for a model
+        that is none of ours; ConfigError for the device.
+        """
+        chosen = choose_device(device)
+        verify(folder)
+        meta = read_meta(folder)
+        model, tokenizer = load_trained(folder, device=chosen)
+        template = template_of(tokenizer)
+        try:
+            stored, limits = meta["template"]["sha256"], meta["encoding"]
+            encoder = Encoder(
+                tokenizer=tokenizer,
+                template=template,
+                limits=Limits(
+                    max_length=limits["max_length"],
+                    max_prompt_tokens=limits["max_prompt_tokens"],
+                ),
+            )
+        except (KeyError, TypeError) as error:
+            raise DamagedFolder(f"{folder}: meta.json lacks {error}") from error
+        if template.sha256 != stored:
+            raise DamagedFolder(
+                f"{folder}: the tokenizer's chat template is not the one that the "
+                "model was trained with (meta.json)"
+            )
+        return cls(model=model, encoder=encoder, meta=meta)
+
+    @property
+    def bias(self) -> float | None:
+        """The mean reward of a reference set; None where none was stored."""
+        stored = self.meta.get("bias")
+        return None if stored is None else float(stored["value"])
+
+    def score(
+        self,
+        prompts: Sequence[str | Sequence[Message]],
+        responses: Sequence[Sequence[str]],
+    ) -> list[list[float]]:
+        """Rewards of each prompt's responses: raw logits, in the order given.
+
+        Differences matter only between responses to the same prompt. A reward does not
+        depend on what is scored beside it (to float32 rounding).
+
+        Raises DataError for a prompt that is no text and no list of messages, and
+        EncodingError for a response that is too long; nothing is ever cut from one.
+        """
+        rows = [
+            self._rows(prompt, texts)
+            for prompt, texts in zip(prompts, responses, strict=True)
+        ]
+        flat = iter(self._rewards([row for of_prompt in rows for row in of_prompt]))
+        return [list(islice(flat, len(of_prompt))) for of_prompt in rows]
+
+    def _rows(
+        self, prompt: str | Sequence[Message], responses: Sequence[str]
+    ) -> list[tuple[int, ...]]:
+        messages = parse_messages(prompt if isinstance(prompt, str) else list(prompt))
+        encoded = self.encoder.encode(messages, responses)
+        if encoded.too_long:
+            index = encoded.too_long[0]
+            raise EncodingError(
+                f"response {index + 1} has {len(encoded.responses[index])} tokens, its "
+                f"prompt {len(encoded.prompt)}; this model takes "
+                f"{self.encoder.limits.max_length} in all"
+            )
+        return [encoded.prompt + response for response in encoded.responses]
+
+    @torch.no_grad()
+    def _rewards(self, rows: Sequence[Sequence[int]]) -> list[float]:
+        """Rewards in the rows' order; rows of similar length share a pass."""
+        rewards = [0.0] * len(rows)
+        pad = self.encoder.tokenizer.pad_token_id
+        for indices in _passes([len(row) for row in rows]):
+            padded = pad_rows([rows[i] for i in indices], pad_token_id=pad)
+            scored = rewards_of_rows(self.model, padded).tolist()
+            for index, reward in zip(indices, scored, strict=True):
+                rewards[index] = reward
+        return rewards
+
+
+def score_lines(model: RewardModel, lines: Iterable[bytes]) -> Iterator[str]:
+    """JSONL of {"prompt", "responses"} → the same with "rewards", line by line.
+
+    Where the model has a bias also "normalised" (reward - bias). Other keys pass
+    through; rewards of an earlier scoring are replaced. Blank lines are skipped.
+
+    Raises BadLine at the first line that cannot be scored; all lines before it have
+    been given by then.
+    """
+    numbered = ((n, line) for n, line in enumerate(lines, start=1) if line.strip())
+    while window := list(islice(numbered, LINES_AT_ONCE)):
+        parsed, bad = _parse_window(window)
+        try:
+            yield from _scored(model, [row for _, row in parsed])
+        except (DataError, EncodingError):
+            # Score one by one to say which line it was, after those before it.
+            for number, row in parsed:
+                try:
+                    yield from _scored(model, [row])
+                except (DataError, EncodingError) as error:
+                    raise BadLine(f"line {number}: {error}") from error
+        if bad is not None:
+            raise bad
+
+
+def _scored(model: RewardModel, rows: Sequence[dict[str, Any]]) -> list[str]:
+    rewards = model.score(
+        [row["prompt"] for row in rows], [row["responses"] for row in rows]
+    )
+    bias, lines = model.bias, []
+    for row, of_row in zip(rows, rewards, strict=True):
+        given = {k: v for k, v in row.items() if k not in ("rewards", "normalised")}
+        given["rewards"] = of_row
+        if bias is not None:
+            given["normalised"] = [reward - bias for reward in of_row]
+        lines.append(json.dumps(given))  # ASCII: safe on any terminal and in any pipe
+    return lines
+
+
+def _parse_window(
+    window: Iterable[tuple[int, bytes]],
+) -> tuple[list[tuple[int, dict[str, Any]]], BadLine | None]:
+    """The rows up to the first bad line, and what is wrong with that one."""
+    parsed: list[tuple[int, dict[str, Any]]] = []
+    for number, line in window:
+        try:
+            parsed.append((number, _parse_line(line)))
+        except DataError as error:
+            return parsed, BadLine(f"line {number}: {error}")
+    return parsed, None
+
+
+def _parse_line(line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(line, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"no JSON in UTF-8: {error}") from error
+    if not isinstance(row, dict) or not {"prompt", "responses"} <= row.keys():
+        raise DataError('expected an object with "prompt" and "responses"')
+    parse_messages(row["prompt"])
+    if not isinstance(row["responses"], list):
+        raise DataError('"responses" must be a list of texts')
+    for number, text in enumerate(row["responses"], start=1):
+        parse_text(text, f"response {number}")
+    return row
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    # 1e999 would become inf, which could not be written as JSON again.
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is no finite number")
+    return number
+
+
+def _passes(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices, shortest first, in groups of at most POSITIONS_PER_PASS once padded."""
+    group: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if group and (len(group) + 1) * lengths[index] > POSITIONS_PER_PASS:
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group

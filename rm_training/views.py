@@ -1,0 +1,168 @@
+"""Pages of training runs: the list, one run while it trains, its model."""
+
+import csv
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.cache import get_conditional_response
+from django.utils.http import quote_etag
+from django.views.decorators.http import require_POST, require_safe
+
+from annotation.access import Member, for_members
+from annotation.jobs import UNFINISHED
+from annotation.models import Role
+from rm_training.curves import read_curves
+from rm_training.forms import RetrainForm
+from rm_training.models import RewardModel, TrainingRun
+from rm_training.registry import use
+from rm_training.run_page import live_run, runs_of
+from rm_training.runs import RunRefusedError, request_run
+
+TRAINERS = (Role.RESEARCHER, Role.ADMIN)
+RUNS_PER_PAGE = 50
+THEMES = ("light", "dark")
+WIDTHS = ("wide", "narrow")
+
+
+@require_safe
+@for_members(*TRAINERS)
+def runs(member: Member) -> HttpResponse:
+    """All runs of the project, newest first, and the form to start one."""
+    return _runs_page(member, RetrainForm(project=member.project))
+
+
+@require_POST
+@for_members(*TRAINERS)
+def retrain(member: Member) -> HttpResponse:
+    """Queue a run and go to its page."""
+    form = RetrainForm(member.request.POST, project=member.project)
+    if not form.is_valid():
+        return _runs_page(member, form, status=422)
+    try:
+        run = request_run(
+            member.project,
+            user=member.user,
+            base_model=form.cleaned_data["base_model"],
+            config=form.cleaned_data["config"],
+            dataset=form.cleaned_data["dataset"],
+        )
+    except RunRefusedError as refusal:
+        form.add_error(None, str(refusal))
+        return _runs_page(member, form, status=422)
+    return redirect("run", member.project.slug, run.pk)
+
+
+@require_safe
+@for_members(*TRAINERS)
+def run(member: Member, pk: int) -> HttpResponse:
+    """One run: how it stands, what it measured, and its model in the end."""
+    return render(member.request, "rm_training/run.html", _run_context(member, pk))
+
+
+@require_safe
+@for_members(*TRAINERS)
+def run_live(member: Member, pk: int) -> HttpResponse:
+    """The part of the run's page that changes while it trains."""
+    return render(member.request, "rm_training/_live.html", _run_context(member, pk))
+
+
+@require_safe
+@for_members(*TRAINERS)
+def run_figure(member: Member, pk: int, theme: str, width: str) -> HttpResponse:
+    """Loss and accuracy as an image; 304 while the data is what the browser has."""
+    # matplotlib takes half a second to load: most web processes never need it.
+    from rm_training import charts  # noqa: PLC0415
+
+    if theme not in THEMES or width not in WIDTHS:
+        raise Http404("No such figure.")
+    run = _run(member, pk)
+    version = f"{charts.STYLE_VERSION}.{live_run(run).figure_version}.{theme}.{width}"
+    etag = quote_etag(version)
+    response = get_conditional_response(member.request, etag=etag)
+    if response is None:
+        curves = read_curves(run.metrics.values_list("step", "values"))
+        figure = charts.training_figure(
+            curves, dark=theme == "dark", narrow=width == "narrow"
+        )
+        response = HttpResponse(charts.svg(figure), content_type="image/svg+xml")
+        response["ETag"] = etag
+    response["Cache-Control"] = "private, no-cache"
+    return response
+
+
+@require_safe
+@for_members(*TRAINERS)
+def run_metrics(member: Member, pk: int) -> HttpResponse:
+    """Every step's numbers as CSV; an undefined one is an empty cell."""
+    run = _run(member, pk)
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="run-{run.pk}.csv"'
+    rows = csv.writer(response)
+    rows.writerow(
+        ["step", "loss", "accuracy", "learning_rate", "valid1_accuracy", "valid1_loss"]
+    )
+    for step, values in run.metrics.values_list("step", "values"):
+        valid1 = values.get("valid1") or {"counts": {"accuracy": None}, "loss": None}
+        rows.writerow(
+            [
+                step,
+                values["loss"],
+                values["counts"]["accuracy"],
+                values["learning_rate"],
+                valid1["counts"]["accuracy"],
+                valid1["loss"],
+            ]
+        )
+    return response
+
+
+@require_POST
+@for_members(*TRAINERS)
+def cancel_run(member: Member, pk: int) -> HttpResponse:
+    """Stop a run wherever it stands."""
+    run = _run(member, pk)
+    if run.cancel():
+        messages.success(member.request, f"Run {run.pk} was cancelled.")
+    else:
+        messages.warning(
+            member.request, f"Run {run.pk} had finished before: nothing was changed."
+        )
+    return redirect("run", member.project.slug, run.pk)
+
+
+@require_POST
+@for_members(*TRAINERS)
+def use_model(member: Member, pk: int) -> HttpResponse:
+    """Make a published model the one in use."""
+    model = get_object_or_404(RewardModel, project=member.project, pk=pk)
+    use(model)
+    messages.success(member.request, f"The model of run {model.run_id} is now in use.")
+    return redirect("run", member.project.slug, model.run_id)
+
+
+def _run(member: Member, pk: int) -> TrainingRun:
+    of_project = TrainingRun.objects.filter(project=member.project)
+    return get_object_or_404(
+        of_project.select_related("dataset", "reward_model", "created_by"), pk=pk
+    )
+
+
+def _run_context(member: Member, pk: int) -> dict[str, Any]:
+    run = _run(member, pk)
+    live = live_run(run)
+    return {"member": member, "run": run, "live": live}
+
+
+def _runs_page(member: Member, form: RetrainForm, *, status: int = 200) -> HttpResponse:
+    found = Paginator(runs_of(member.project), RUNS_PER_PAGE)
+    page = found.get_page(member.request.GET.get("page"))
+    context = {
+        "member": member,
+        "page": page,
+        "form": form,
+        "unfinished": any(run.state in UNFINISHED for run in page),
+    }
+    return render(member.request, "rm_training/runs.html", context, status=status)

@@ -1,0 +1,63 @@
+"""Real rankings and responses, put into our two file formats."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.real_data import real_records
+
+Record = dict[str, Any]
+
+
+def records(name: str) -> dict[str, list[Record]]:
+    """The records of a real data file by type; skips where it is absent."""
+    found: dict[str, list[Record]] = {}
+    for record in real_records(name):
+        found.setdefault(record["t"], []).append(record)
+    return found
+
+
+def prompt_rows(found: dict[str, list[Record]]) -> list[Record]:
+    """Lines of the prompts file: each prompt with its responses, category as tag."""
+    responses: dict[str, list[Record]] = {}
+    for response in found["response"]:
+        responses.setdefault(response["prompt_id"], []).append(
+            {key: response[key] for key in ("id", "text", "model")}
+        )
+    return [
+        {
+            "id": prompt["id"],
+            "prompt": prompt["text"],
+            "responses": responses[prompt["id"]],
+            "tags": [prompt["category"]] if "category" in prompt else [],
+        }
+        for prompt in found["prompt"]
+    ]
+
+
+def ranking_rows(found: dict[str, list[Record]]) -> list[Record]:
+    """Lines of the rankings file."""
+    names = ("id", "prompt_id", "labeler", "ranks")
+    return [
+        {name: ranking[name] for name in names} for ranking in found.get("ranking", [])
+    ]
+
+
+def write_rows(path: Path, rows: list[Record]) -> Path:
+    """One JSON object a line."""
+    path.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows),
+        encoding="utf-8",
+    )
+    return path
+
+
+def pandalm_files(
+    tmp_path: Path, name: str = "pandalm_k4_5_rankings.jsonl.gz"
+) -> tuple[Path, Path]:
+    """A real data file as `prompts.jsonl` and `rankings.jsonl` in `tmp_path`."""
+    found = records(name)
+    return (
+        write_rows(tmp_path / "prompts.jsonl", prompt_rows(found)),
+        write_rows(tmp_path / "rankings.jsonl", ranking_rows(found)),
+    )

@@ -1,0 +1,52 @@
+"""Rankings put straight into the database, in states that no verb makes alone."""
+
+import uuid
+from typing import Any
+
+from django.db import transaction
+
+from annotation.models import Assignment, AssignmentState, Membership, Prompt
+from ranking.models import Placement, Ranking, RankingStatus
+
+
+def store_ranking(
+    prompt: Prompt,
+    labeler: Membership,
+    ranks: dict[str, int],
+    *,
+    assignment: dict[str, Any] | None = None,
+    **ranking: Any,
+) -> Ranking:
+    """A completed assignment with its first ranking; further fields by name."""
+    number = Assignment.objects.filter(prompt=prompt).count()
+    done = Assignment.objects.create(
+        project=prompt.project,
+        prompt=prompt,
+        labeler=labeler,
+        state=AssignmentState.COMPLETED,
+        **{"slot": 100 + number, **(assignment or {})},
+    )
+    return _place(done, ranks, ranking)
+
+
+def revise(first: Ranking, ranks: dict[str, int]) -> Ranking:
+    """A correction of a ranking."""
+    return _place(first.assignment, ranks, {"revises": first})
+
+
+@transaction.atomic  # a ranking must be complete when its transaction ends
+def _place(
+    assignment: Assignment, ranks: dict[str, int], fields: dict[str, Any]
+) -> Ranking:
+    ranking = Ranking.objects.create(
+        project=assignment.project,
+        assignment=assignment,
+        **{"status": RankingStatus.COUNTED, **fields},
+        submission_uuid=uuid.uuid4(),
+        body_sha256="0" * 64,
+    )
+    Placement.objects.bulk_create(
+        Placement(ranking=ranking, response=response, rank=ranks[response.external_id])
+        for response in assignment.prompt.responses.all()
+    )
+    return ranking

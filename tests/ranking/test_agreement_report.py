@@ -1,0 +1,179 @@
+"""The agreement report of a project, from imported files to command and page."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from annotation.models import Membership, Project
+from tests.pandalm import pandalm_files
+
+pytestmark = pytest.mark.django_db
+
+SignIn = Callable[[Membership], Client]
+
+
+def report_of(slug: str, *options: str) -> dict[str, Any]:
+    printed = io.StringIO()
+    call_command("agreement", slug, "--json", *options, stdout=printed)
+    report: dict[str, Any] = json.loads(printed.getvalue())
+    return report
+
+
+@pytest.fixture
+def pandalm(project: Project, tmp_path: Path) -> tuple[Path, Path]:
+    """The project with PandaLM's prompts and rankings, and the two files."""
+    prompts, rankings = pandalm_files(tmp_path)
+    call_command("import_prompts", project.slug, str(prompts), stdout=io.StringIO())
+    call_command("import_rankings", project.slug, str(rankings), stdout=io.StringIO())
+    return prompts, rankings
+
+
+def headline(report: dict[str, Any]) -> dict[str, Any]:
+    """What must not depend on how ranks were written or how often they came."""
+    kept = dict(report)
+    kept.pop("project")
+    return kept
+
+
+def test_real_rankings_give_exactly_the_known_counts(
+    project: Project, pandalm: tuple[Path, Path]
+) -> None:
+    report = report_of(project.slug)
+    assert (report["rankings"], report["labelers"], report["prompts"]) == (98, 3, 35)
+    assert report["prompts_with_overlap"] == 35
+    assert (report["pairs"], report["ties"]) == (748, 128)
+    strict, half, three = (
+        report[name] for name in ("strict", "half_credit", "three_way")
+    )
+    assert (strict["agree"], strict["comparable"]) == (518, 566)
+    assert (half["credit"], half["comparable"]) == (632, 686)
+    assert (three["agree"], three["comparable"]) == (626, 686)
+    assert report["kappa"] == pytest.approx(0.8605, abs=5e-5)
+    assert report["alpha"] == pytest.approx(0.8552, abs=5e-5)
+    assert report["kendall_tau_b"] == pytest.approx(0.8319, abs=5e-5)
+    assert report["kendall_w"] == pytest.approx(0.9208, abs=5e-5)
+    assert report["n"]["tau_pairs"] == 85
+    assert report["n"]["tau_undefined"] == 6
+    assert report["n"]["w_prompts"] == 33
+    low, high = strict["ci"]
+    assert low == pytest.approx(0.868, abs=0.015)
+    assert high == pytest.approx(0.958, abs=0.015)
+
+
+def test_real_rankings_by_k_and_by_labelers(
+    project: Project, pandalm: tuple[Path, Path]
+) -> None:
+    report = report_of(project.slug)
+    by_k = {row["k"]: (row["agree"], row["comparable"]) for row in report["by_k"]}
+    assert by_k == {4: (271, 299), 5: (247, 267)}
+    matrix = {
+        (cell["a"], cell["b"]): (cell["agree"], cell["comparable"])
+        for cell in report["matrix"]
+    }
+    assert matrix == {
+        ("annotator1", "annotator2"): (166, 185),
+        ("annotator1", "annotator3"): (178, 190),
+        ("annotator2", "annotator3"): (174, 191),
+    }
+    rankings = {row["labeler"]: row["rankings"] for row in report["labelers_detail"]}
+    assert rankings == {"annotator1": 32, "annotator2": 33, "annotator3": 33}
+
+
+def test_importing_twice_or_with_stretched_ranks_changes_no_number(
+    project: Project, pandalm: tuple[Path, Path], tmp_path: Path
+) -> None:
+    prompts, rankings = pandalm
+    before = headline(report_of(project.slug))
+    call_command("import_rankings", project.slug, str(rankings), stdout=io.StringIO())
+    assert headline(report_of(project.slug)) == before
+
+    rows = [json.loads(line) for line in rankings.read_text().splitlines()]
+    for row in rows:
+        row["ranks"] = {key: rank * 2 + 3 for key, rank in row["ranks"].items()}
+    stretched = tmp_path / "stretched.jsonl"
+    stretched.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    other = Project.objects.create(slug="stretched", title="Stretched")
+    call_command("import_prompts", other.slug, str(prompts), stdout=io.StringIO())
+    call_command("import_rankings", other.slug, str(stretched), stdout=io.StringIO())
+    assert headline(report_of(other.slug)) == before
+
+
+def test_a_labeler_filter_keeps_comparisons_between_the_named(
+    project: Project, pandalm: tuple[Path, Path]
+) -> None:
+    chosen = ("--labeler", "annotator1", "--labeler", "annotator2")
+    report = report_of(project.slug, *chosen)
+    assert (report["strict"]["agree"], report["strict"]["comparable"]) == (166, 185)
+
+
+def test_the_command_without_json_names_each_number(
+    project: Project, pandalm: tuple[Path, Path]
+) -> None:
+    printed = io.StringIO()
+    call_command("agreement", project.slug, stdout=printed)
+    assert "91.5 %" in printed.getvalue()
+    assert "566 comparisons" in printed.getvalue()
+
+
+def test_an_unknown_project_or_filter_is_one_clear_line(project: Project) -> None:
+    with pytest.raises(CommandError, match="no project 'nowhere'"):
+        call_command("agreement", "nowhere")
+    with pytest.raises(CommandError, match="no labeler 'nobody'"):
+        call_command("agreement", project.slug, "--labeler", "nobody")
+
+
+def test_the_report_of_an_empty_project_says_why_nothing_is_defined(
+    project: Project,
+) -> None:
+    report = report_of(project.slug)
+    assert report["strict"]["value"] is None
+    assert report["undefined"]["strict"] == "no two labelers ranked the same prompt yet"
+
+
+def test_the_page_shows_the_headline_in_few_queries(
+    admin: Membership,
+    pandalm: tuple[Path, Path],
+    signed_in: SignIn,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    client = signed_in(admin)
+    with django_assert_max_num_queries(9):
+        page = client.get("/p/tides/agreement/").content.decode()
+    assert "91.5 %" in page
+    assert "518 of 566" in page
+    assert "annotator1" in page
+
+
+def test_researchers_read_pseudonyms_and_never_names(
+    researcher: Membership, pandalm: tuple[Path, Path], signed_in: SignIn
+) -> None:
+    page = signed_in(researcher).get("/p/tides/agreement/").content.decode()
+    assert "91.5 %" in page
+    assert "annotator" not in page
+    assert "L-" in page
+    refused = signed_in(researcher).get("/p/tides/agreement/?labeler=annotator1")
+    assert refused.status_code == 400
+
+
+def test_a_filter_that_is_not_understood_keeps_the_page(
+    admin: Membership, signed_in: SignIn
+) -> None:
+    answer = signed_in(admin).get("/p/tides/agreement/?since=yesterday%3Cb%3E")
+    assert answer.status_code == 400
+    page = answer.content.decode()
+    assert "is not a date" in page
+    assert "<b>" not in page
+
+
+def test_an_empty_project_says_when_agreement_appears(
+    admin: Membership, signed_in: SignIn
+) -> None:
+    page = signed_in(admin).get("/p/tides/agreement/").content.decode()
+    assert "No ranking has been counted yet." in page

@@ -1,0 +1,152 @@
+"""A run that was killed goes on as if it had not been, or says why it cannot."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rm_training.checkpoint import CheckpointError, checkpoints_of
+from rm_training.config import TrainingConfig
+from rm_training.listener import SilentListener, StepReport, TrainingStopped
+from rm_training.trainer import train
+from tests.preferences import polite_preferences
+from tests.tiny_model import make_tiny_sft
+
+CONFIG = TrainingConfig(
+    lr=1e-3, prompts_per_step=4, eval_every=2, checkpoint_every=2, device="cpu"
+)
+EXAMPLES = polite_preferences(50)  # 40 to train on: 10 steps
+
+
+class KilledError(RuntimeError):
+    """Stands for a process that dies in the middle of a step."""
+
+
+class Diary(SilentListener):
+    """Notes the losses by step; dies, or asks to stop, after the given one."""
+
+    def __init__(self, *, dies: int = 0, stops: int = 0) -> None:
+        self.losses: dict[int, float] = {}
+        self.notes: list[str] = []
+        self.dies, self.stops = dies, stops
+
+    def on_step(self, report: StepReport) -> None:
+        self.losses[report.step] = report.loss
+        if report.step == self.dies:
+            raise KilledError
+
+    def on_note(self, note: str) -> None:
+        self.notes.append(note)
+
+    def should_stop(self) -> bool:
+        return bool(self.stops) and self.stops in self.losses
+
+
+def go(base: Path, out: Path, diary: Diary, config: TrainingConfig = CONFIG) -> Diary:
+    train(EXAMPLES, base=str(base), out=out, config=config, listener=diary)
+    return diary
+
+
+def killed_after(base: Path, out: Path, step: int) -> Diary:
+    diary = Diary(dies=step)
+    with pytest.raises(KilledError):
+        go(base, out, diary)
+    return diary
+
+
+@pytest.fixture(scope="module")
+def whole(
+    tiny_sft: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Diary]:
+    """The run that nothing interrupts."""
+    out = tmp_path_factory.mktemp("whole") / "rm"
+    return out, go(tiny_sft, out, Diary())
+
+
+def same_bytes(one: Path, other: Path) -> bool:
+    return (one / "manifest.json").read_bytes() == (
+        other / "manifest.json"
+    ).read_bytes()
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(
+    whole: tuple[Path, Diary], tiny_sft: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "rm"
+    first = killed_after(tiny_sft, out, 7)
+    assert not out.exists()
+    (tmp_path / ".rm.partial-of-an-attempt-killed-while-publishing").mkdir()
+    second = go(tiny_sft, out, Diary())
+    assert "resumed after step 6" in second.notes
+    assert sorted(second.losses) == [7, 8, 9, 10]
+    assert first.losses | second.losses == whole[1].losses
+    assert same_bytes(out, whole[0])
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_run_that_is_asked_to_stop_loses_no_step(
+    whole: tuple[Path, Diary], tiny_sft: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "rm"
+    with pytest.raises(TrainingStopped):
+        go(tiny_sft, out, Diary(stops=3))
+    second = go(tiny_sft, out, Diary())
+    assert sorted(second.losses) == list(range(4, 11))
+    assert same_bytes(out, whole[0])
+
+
+def test_a_torn_checkpoint_is_skipped_and_told(
+    whole: tuple[Path, Diary], tiny_sft: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "rm"
+    killed_after(tiny_sft, out, 7)
+    newest = checkpoints_of(out) / "step-00000006"
+    torn = newest / "optimizer.safetensors"
+    torn.write_bytes(torn.read_bytes()[:-1])
+    second = go(tiny_sft, out, Diary())
+    assert any("optimizer.safetensors" in note for note in second.notes)
+    assert "resumed after step 4" in second.notes
+    assert same_bytes(out, whole[0])
+
+
+def test_without_a_good_checkpoint_the_run_starts_anew(
+    whole: tuple[Path, Diary], tiny_sft: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "rm"
+    killed_after(tiny_sft, out, 3)
+    (checkpoints_of(out) / "step-00000002" / "manifest.json").unlink()
+    second = go(tiny_sft, out, Diary())
+    assert sorted(second.losses) == list(range(1, 11))
+    assert same_bytes(out, whole[0])
+
+
+def test_the_newest_two_checkpoints_are_kept(tiny_sft: Path, tmp_path: Path) -> None:
+    killed_after(tiny_sft, tmp_path / "rm", 9)
+    names = sorted(path.name for path in checkpoints_of(tmp_path / "rm").iterdir())
+    assert names == ["step-00000006", "step-00000008"]
+    kinds = {p.suffix for p in checkpoints_of(tmp_path / "rm").rglob("*.*")}
+    assert kinds == {".safetensors", ".json"}
+
+
+def test_checkpoints_of_other_data_config_or_base_are_refused_by_name(
+    tiny_sft: Path, plain_sft: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "rm"
+    killed_after(tiny_sft, out, 3)
+    options: dict[str, Any] = {"base": str(tiny_sft), "out": out, "config": CONFIG}
+    other_base = make_tiny_sft(tmp_path / "sft2")
+    shutil.copy(plain_sft / "tokenizer.json", other_base)
+    (other_base / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
+    for changed, names in (
+        ({"examples": EXAMPLES[::-1]}, "data"),
+        ({"config": dataclasses.replace(CONFIG, lr=2e-3)}, "config"),
+        ({"base": str(other_base)}, "template, tokenizer"),
+    ):
+        with pytest.raises(CheckpointError, match=f"of another run: {names} differ"):
+            train(
+                **({"examples": EXAMPLES} | options | changed),
+                listener=SilentListener(),
+            )
+    assert checkpoints_of(out).exists()
