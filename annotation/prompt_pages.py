@@ -168,10 +168,15 @@ def import_page(member: Member, import_into: Import, *, what: str) -> HttpRespon
 
     422 where a line was refused or the file could not be read.
     """
-    form = ImportForm(member.request.POST or None, member.request.FILES or None)
+    posted = member.request.method == "POST"
+    form = (
+        ImportForm(member.request.POST, member.request.FILES)
+        if posted
+        else ImportForm()
+    )
     context = {"member": member, "form": form, "what": what}
     status = 200
-    if member.request.method == "POST":
+    if posted:
         report = _import(member.project, form, import_into) if form.is_valid() else None
         status = 422 if report is None or report.refused else 200
         if report is not None:

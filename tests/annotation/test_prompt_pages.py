@@ -42,7 +42,7 @@ def everybody(
 
 
 @pytest.fixture
-def browser(project: Project, admin: Membership, signed_in: SignIn) -> Client:
+def visitor(project: Project, admin: Membership, signed_in: SignIn) -> Client:
     """The admin's."""
     return signed_in(admin)
 
@@ -173,23 +173,23 @@ def test_partial_imports_the_good_lines_and_a_dry_run_none(
     ],
 )
 def test_a_file_that_cannot_be_read_is_said_on_the_form(
-    browser: Client,
+    visitor: Client,
     monkeypatch: pytest.MonkeyPatch,
     content: bytes,
     complaint: str,
 ) -> None:
     monkeypatch.setattr(prompt_pages, "MOST_UNPACKED", 100_000)
-    response = browser.post(FORM, {"file": SimpleUploadedFile("x", content)})
+    response = visitor.post(FORM, {"file": SimpleUploadedFile("x", content)})
     assert response.status_code == 422
     assert complaint in response.content.decode()
 
 
 def test_a_file_beyond_the_limit_is_left_to_the_command(
-    browser: Client,
+    visitor: Client,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(prompt_pages, "MOST_UPLOADED", 50)
-    response = browser.post(FORM, {"file": upload(row("a"))})
+    response = visitor.post(FORM, {"file": upload(row("a"))})
     assert response.status_code == 422
     assert "Import it with the command." in response.content.decode()
     assert not Prompt.objects.exists()
