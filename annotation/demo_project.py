@@ -62,8 +62,8 @@ def seed() -> Demo:
             "overlap": 2,
             "k_min": 4,
             "k_max": 6,
-            "temperature": 0.9,
-            "max_new_tokens": 72,
+            "temperature": 0.8,
+            "max_new_tokens": 80,
         },
     )
     if project.created_by_id != people["Admin"].pk:

@@ -86,7 +86,7 @@ class Browser:
             return str(page.read().decode())
 
     def press(self, url: str, page: str) -> str:
-        """Send the page's form, which is posted to the page's own address."""
+        """Send the form of the page that goes to `url` and has nothing to fill in."""
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
         assert token, page
         body = urlencode({"csrfmiddlewaretoken": token[1]}).encode()
@@ -132,11 +132,11 @@ def test_the_demo_serves_responses_that_an_sft_model_wrote(
 
     demo.wait_for(r"(\d+) (?:of \d+ )?prompts can be ranked", FIRST_PROMPT_SECONDS)
     assert "A prompt is waiting for you" in labeler.get(f"{demo.url}/p/demo/")
-    ranking = labeler.get(f"{demo.url}/p/demo/rank/")
-    if "Response A" not in ranking:  # the page asks before it claims
-        ranking = labeler.press(f"{demo.url}/p/demo/rank/", ranking)
-    positions = set(re.findall(r"Response ([A-I])\b", ranking))
+    start = labeler.get(f"{demo.url}/p/demo/rank/")
+    ranking = labeler.press(f"{demo.url}/p/demo/rank/claim/", start)
+    positions = re.findall(r">Response ([A-I])</h3>", ranking)
     assert len(positions) >= 4
+    assert positions == sorted(set(positions))
     assert "SmolLM2" not in ranking
 
     admin = Browser()
