@@ -101,6 +101,7 @@ class Job(models.Model):
         lost = Case(
             When(state=JobState.RUNNING, then=F("lost_leases") + 1),
             default=F("lost_leases"),
+            output_field=models.PositiveIntegerField(),
         )
         with transaction.atomic():
             taken = cls._default_manager.filter(
@@ -193,7 +194,7 @@ class KeptLease:
 
 
 def stop_working() -> None:
-    """Ask the work of this worker to give its jobs back (`requeue`) at the next step."""
+    """Ask this worker's work to give its jobs back (`requeue`) at the next step."""
     _stopping.value = 1
 
 

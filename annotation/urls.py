@@ -9,6 +9,29 @@ urlpatterns = [
     path("", include("annotation.account_urls")),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
+    path("projects/new/", views.create_project, name="create_project"),
+    path("p/<slug:slug>/", views.project, name="project"),
+    path("p/<slug:slug>/instructions/", views.instructions, name="instructions"),
+    path(
+        "p/<slug:slug>/instructions/new/",
+        views.add_instructions,
+        name="add_instructions",
+    ),
+    path(
+        "p/<slug:slug>/generation/start/",
+        views.start_generation,
+        name="start_generation",
+    ),
+    path(
+        "p/<slug:slug>/generation/cancel/",
+        views.stop_generation,
+        name="cancel_generation",
+    ),
+    path(
+        "p/<slug:slug>/generation/progress/",
+        views.generation_progress,
+        name="generation_progress",
+    ),
     path("p/<slug:slug>/prompts/", prompt_pages.prompts, name="prompts"),
     path(
         "p/<slug:slug>/prompts/import/",

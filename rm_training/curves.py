@@ -104,8 +104,11 @@ def _loss_in_words(loss: Sequence[Point]) -> str:
     (first, start), (last, end) = loss[0], loss[-1]
     if first == last:
         return f"One step so far, with training loss {start:.3f}."
+    change = round(end, 3) - round(start, 3)
+    if change == 0:
+        return f"Training loss stayed at {end:.3f} from step {first} to step {last}."
     return (
-        f"Training loss {_moved(start, end, digits=3)} from {start:.3f} at step "
+        f"Training loss {'fell' if change < 0 else 'rose'} from {start:.3f} at step "
         f"{first} to {end:.3f} at step {last}."
     )
 
@@ -124,11 +127,6 @@ def _accuracy_in_words(curves: Curves) -> str:
             f"; it was best, {curves.best.accuracy:.1%}, at step {curves.best.step}"
         )
     return words.replace("%", " %") + "."
-
-
-def _moved(start: float, end: float, *, digits: int) -> str:
-    change = round(end, digits) - round(start, digits)
-    return "stayed, going" if change == 0 else "fell" if change < 0 else "rose"
 
 
 def _worth(row: HeldOut) -> tuple[float, float]:

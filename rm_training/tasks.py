@@ -1,23 +1,15 @@
 """Celery's entry points. A message carries an id; the row it names is the job."""
 
-import multiprocessing
-import os
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_shutting_down
 
-from annotation.jobs import reconcile as reconcile_jobs
+from annotation import jobs
+from annotation.tasks import worker_name
 from rm_training.models import TrainingRun
-
-# One byte that a worker's parent process and its children share: the parent hears of
-# the shutdown, the child trains. Without a lock, so a signal handler may set it.
-_shutting_down = multiprocessing.RawValue("b", 0)
 
 
 @shared_task
@@ -27,19 +19,13 @@ def train(run_id: int) -> None:
     from rm_training.attempts import attempt  # noqa: PLC0415
 
     with _sigterm_asks_to_stop():
-        attempt(run_id, worker=_worker(), stopping=lambda: bool(_shutting_down.value))
+        attempt(run_id, worker=worker_name(), stopping=jobs.worker_is_stopping)
 
 
 @shared_task
 def reconcile() -> None:
     """Wake the runs that a broker, a beat or a worker lost."""
-    reconcile_jobs(TrainingRun.objects.all(), train.delay)
-
-
-@worker_shutting_down.connect
-def ask_to_stop(**_: Any) -> None:
-    """Training ends at its next step; the run goes back to the queue."""
-    _shutting_down.value = 1
+    jobs.reconcile(TrainingRun.objects.all(), train.delay)
 
 
 @contextmanager
@@ -51,14 +37,10 @@ def _sigterm_asks_to_stop() -> Iterator[None]:
         return
 
     def ask(signum: int, frame: FrameType | None) -> None:
-        ask_to_stop()
+        jobs.stop_working()
 
     signal.signal(signal.SIGTERM, ask)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _worker() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from django import template
 
+from annotation.jobs import JobState
+from rm_training.curves import HeldOut
 from rm_training.models import TrainingRun
 from rm_training.run_page import took
 
@@ -41,3 +43,13 @@ def time_taken(run: TrainingRun) -> str:
 def base_name(run: TrainingRun) -> str:
     """The last part of the base model's path or hub id."""
     return run.base_model.rstrip("/").rsplit("/", 1)[-1]
+
+
+@register.filter
+def heldout(run: TrainingRun) -> HeldOut | None:
+    """The evaluation of a listed run: of the weights it kept, else its latest."""
+    if run.state == JobState.DONE:
+        evaluation = run.reward_model.metrics["valid1"]
+    else:
+        evaluation = run.latest_valid1  # type: ignore[attr-defined]
+    return HeldOut.of(evaluation) if evaluation else None
