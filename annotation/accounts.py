@@ -148,7 +148,7 @@ def ask_for_reset(request: HttpRequest) -> HttpResponse:
     return response
 
 
-# --- Accounts and one-time links -----------------------------------------------------
+# --- Accounts and one-time links --------------------------------------------------
 
 
 def account_of(email: str) -> tuple[User, bool]:
