@@ -4,23 +4,31 @@ change."""
 
 from allauth.account import views as account
 from django.urls import path, re_path
+from django.views.decorators.http import require_http_methods
 
 from annotation import accounts, people
 
+# allauth takes PUT for POST; browsers send neither PUT nor DELETE.
+form_page = require_http_methods(["GET", "HEAD", "POST"])
+
 urlpatterns = [
     path("sign-in/<str:token>/", people.sign_in_link, name="sign_in_link"),
-    path("accounts/login/", account.login, name="account_login"),
-    path("accounts/logout/", account.logout, name="account_logout"),
+    path("accounts/login/", form_page(account.login), name="account_login"),
+    path("accounts/logout/", form_page(account.logout), name="account_logout"),
     path("accounts/inactive/", account.account_inactive, name="account_inactive"),
     path(
         "accounts/password/change/",
-        account.password_change,
+        form_page(account.password_change),
         name="account_change_password",
     ),
-    path("accounts/password/set/", account.password_set, name="account_set_password"),
+    path(
+        "accounts/password/set/",
+        form_page(account.password_set),
+        name="account_set_password",
+    ),
     path(
         "accounts/password/reset/",
-        accounts.ask_for_reset,
+        form_page(accounts.ask_for_reset),
         name="account_reset_password",
     ),
     path(
@@ -35,7 +43,7 @@ urlpatterns = [
     ),
     re_path(
         r"^accounts/password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[^/]+)/$",
-        account.password_reset_from_key,
+        form_page(account.password_reset_from_key),
         name="account_reset_password_from_key",
     ),
 ]

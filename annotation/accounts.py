@@ -12,6 +12,7 @@ from axes.attempts import get_cool_off_threshold
 from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.db.models import QuerySet, Sum, Value
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
@@ -147,7 +148,18 @@ def ask_for_reset(request: HttpRequest) -> HttpResponse:
     return response
 
 
-# --- One-time links ---------------------------------------------------------------
+# --- Accounts and one-time links -----------------------------------------------------
+
+
+def account_of(email: str) -> tuple[User, bool]:
+    """The account of an address, and whether it was made by this call.
+
+    A new one has no password: a one-time link opens it. Of two simultaneous calls
+    the unique address lets one create and the other one find.
+    """
+    return User.objects.get_or_create(
+        email=email.strip().lower(), defaults={"password": make_password(None)}
+    )
 
 
 def _hash(token: str) -> str:

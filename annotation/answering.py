@@ -56,7 +56,13 @@ def answer_prompts(
     """
     try:
         with KeptLease(run) as lease:
-            _answer_waiting(run, load=load, tell=tell, lease=lease)
+
+            def check() -> None:
+                lease.check()
+                if worker_is_stopping():
+                    raise _StoppingError
+
+            _answer_waiting(run, load=load, tell=tell, check=check)
         run.finish(JobState.DONE)
     except LeaseLostError:
         log.info("generation ended by others", run=run.pk, attempt=run.attempt)
@@ -76,7 +82,7 @@ def _answer_waiting(
     *,
     load: LoadModel,
     tell: Callable[[Outcome], object],
-    lease: KeptLease,
+    check: Callable[[], None],
 ) -> None:
     settings = GenerationSettings.from_json(run.settings)
     waiting = _waiting(run, settings)
@@ -85,15 +91,13 @@ def _answer_waiting(
         return
     model = load(model_source(settings.model))
     for batch in _batches(waiting, model.prompts_at_once):
-        lease.check()
-        if worker_is_stopping():
-            raise _StoppingError
+        check()
         prompts = Prompt.objects.in_bulk(batch)
         asked = [
             PromptToAnswer(prompts[pk].external_id, prompts[pk].messages)
             for pk in batch
         ]
-        outcomes = model.sample(asked, settings.sampling)
+        outcomes = model.sample(asked, settings.sampling, check=check)
         for pk, outcome in zip(batch, outcomes, strict=True):
             _write(run, prompts[pk], outcome, model=model.name)
             tell(outcome)

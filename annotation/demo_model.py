@@ -8,6 +8,7 @@ that the demo's supervisor never loads torch.
 
 import hashlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -131,6 +132,8 @@ def convert(gguf: Path, directory: Path) -> None:
 
 def main(arguments: list[str]) -> int:
     """Prepare the model below the folder given; one clear line when it fails."""
+    # As an exception, the signal reaches pip and the half-made folders too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if not sys.stderr.isatty():
         disable_progress_bar()  # type: ignore[no-untyped-call]
     try:

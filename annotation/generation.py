@@ -4,10 +4,12 @@ The work itself is in `answering`.
 """
 
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings as site
 from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Now
 
 from annotation import jobs, tasks
@@ -15,6 +17,7 @@ from annotation.jobs import UNFINISHED, JobState
 from annotation.models import GenerationRun, Project, Prompt, User
 from annotation.sampling import GenerationSettings
 
+A_LONG_WAIT = timedelta(seconds=30)
 ONE_AT_A_TIME = "one_generation_at_a_time_per_project"
 
 
@@ -22,13 +25,17 @@ class GenerationRefusedError(Exception):
     """Responses cannot be asked for now; the message says why and what to do."""
 
 
+class NothingWaitsError(GenerationRefusedError):
+    """No prompt of the project waits for responses."""
+
+
 def request_generation(
     project: Project, *, settings: GenerationSettings, user: User | None
 ) -> GenerationRun:
     """Queue a run and wake a worker; the row is there first.
 
-    Errors: GenerationRefusedError while another run of the project is unfinished, and
-    when no prompt waits.
+    Errors: GenerationRefusedError while another run of the project is unfinished;
+    NothingWaitsError when no prompt waits.
     """
     with transaction.atomic():
         run = new_run(project, settings=settings, user=user)
@@ -48,9 +55,7 @@ def new_run(
     """
     waiting = Prompt.objects.filter(project=project).awaiting_responses().count()
     if not waiting:
-        raise GenerationRefusedError(
-            "No prompt waits for responses: import prompts first."
-        )
+        raise NothingWaitsError("No prompt waits for responses.")
     _retire_abandoned(project)
     try:
         with transaction.atomic():
@@ -86,22 +91,33 @@ def _retire_abandoned(project: Project) -> None:
 def cancel_generation(project: Project) -> bool:
     """Stop the project's unfinished run; what it wrote stays. False: there is none."""
     runs = GenerationRun.objects.filter(project=project, state__in=UNFINISHED)
-    return any([run.cancel() for run in runs])
+    return any(run.cancel() for run in runs)
+
+
+def failed_prompts(project: Project) -> QuerySet[Prompt]:
+    """Prompts for which no responses could be sampled, newest first."""
+    failed = Prompt.objects.filter(project=project).exclude(failure="")
+    return failed.order_by("-pk")
 
 
 def forgive_failures(project: Project) -> int:
     """Let prompts whose sampling failed wait again; how many."""
-    return (
-        Prompt.objects.filter(project=project)
-        .exclude(failure="")
-        .update(failure="")
-    )
+    return failed_prompts(project).update(failure="")
 
 
 def latest_run(project: Project) -> GenerationRun | None:
-    """The project's newest run, with who asked for it. One query."""
-    runs = GenerationRun.objects.filter(project=project)
-    return runs.select_related("created_by").order_by("-pk").first()
+    """The project's newest run, with who asked for it. One query.
+
+    `waits_long`: it is queued, and no worker took it for half a minute.
+    """
+    waits_long = Q(state=JobState.QUEUED, queued_at__lt=Now() - Value(A_LONG_WAIT))
+    return (
+        GenerationRun.objects.filter(project=project)
+        .select_related("created_by")
+        .annotate(waits_long=waits_long)
+        .order_by("-pk")
+        .first()
+    )
 
 
 def models_on_offer(project: Project) -> list[tuple[str, str]]:

@@ -194,7 +194,7 @@ class KeptLease:
 
 
 def stop_working() -> None:
-    """Ask the work of this worker to give its jobs back (`requeue`) at the next step."""
+    """Ask this worker's work to give its jobs back (`requeue`) at the next step."""
     _stopping.value = 1
 
 

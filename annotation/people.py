@@ -9,11 +9,20 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import (
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
 
 from annotation.access import Member, for_members
-from annotation.accounts import make_sign_in_link, use_sign_in_link, user_of_link
-from annotation.models import Membership, Project, Role, User
+from annotation.accounts import (
+    account_of,
+    make_sign_in_link,
+    use_sign_in_link,
+    user_of_link,
+)
+from annotation.models import Membership, Project, Role
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
@@ -66,7 +75,7 @@ def add_member(
     """
     try:
         with transaction.atomic():
-            user, is_new = User.objects.get_or_create(email=email)
+            user, is_new = account_of(email)
             member = Membership.objects.create(
                 project=project, user=user, name=name, role=role
             )
@@ -97,6 +106,7 @@ def may_make_link(admin: Member, member: Membership) -> bool:
     return not elsewhere.exists()
 
 
+@require_safe
 @for_members(Role.ADMIN)
 def members(member: Member) -> HttpResponse:
     """Who is in the project, and the form to let somebody in."""

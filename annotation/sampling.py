@@ -136,9 +136,14 @@ class Sampler(Protocol):
         """How many prompts fit into one batch."""
 
     def sample(
-        self, prompts: Sequence[PromptToAnswer], settings: SamplingSettings
+        self,
+        prompts: Sequence[PromptToAnswer],
+        settings: SamplingSettings,
+        *,
+        check: Callable[[], None],
     ) -> list[Outcome]:
-        """One outcome for each prompt, in their order."""
+        """One outcome for each prompt, in their order. `check` is called at every
+        step and may raise, to end the work there."""
 
 
 # One list of draws for each ask, or the reason why the prompt cannot be answered.

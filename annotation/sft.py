@@ -7,7 +7,7 @@ one seed means the same on a CPU and on a GPU (up to the rounding of the logits)
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from annotation.sampling import (
     SamplingSettings,
     sample_different,
 )
+
+Check = Callable[[], None]
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 PROMPTS_AT_ONCE_ON_GPU = 8
@@ -77,14 +79,21 @@ class PresetDraws(LogitsProcessor):
     """
 
     def __init__(
-        self, uniforms: torch.Tensor, *, prompt_tokens: int, settings: SamplingSettings
+        self,
+        uniforms: torch.Tensor,
+        *,
+        prompt_tokens: int,
+        settings: SamplingSettings,
+        check: Check,
     ) -> None:
+        self._check = check
         self._uniforms = uniforms
         self._prompt_tokens = prompt_tokens
         self._settings = settings
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         """input_ids (B, T so far), scores (B, V) → (B, V): 0 at the draw, else -inf."""
+        self._check()
         step = input_ids.shape[1] - self._prompt_tokens
         drawn = nucleus_choice(
             scores / self._settings.temperature,
@@ -117,10 +126,14 @@ class SftModel:
         return 1 if on_cpu else PROMPTS_AT_ONCE_ON_GPU
 
     def sample(
-        self, prompts: Sequence[PromptToAnswer], settings: SamplingSettings
+        self,
+        prompts: Sequence[PromptToAnswer],
+        settings: SamplingSettings,
+        *,
+        check: Check = lambda: None,
     ) -> list[Outcome]:
         """K different responses for each prompt, or why there are none."""
-        return sample(self, prompts, settings)
+        return sample(self, prompts, settings, check=check)
 
 
 def load(name: str) -> SftModel:
@@ -204,10 +217,12 @@ def sample(
     settings: SamplingSettings,
     *,
     prompts_at_once: int | None = None,
+    check: Check = lambda: None,
 ) -> list[Outcome]:
     """K different responses for each prompt (see `sample_different`), in their order.
 
-    `prompts_at_once` prompts share a batch; None: what suits the device.
+    `prompts_at_once` prompts share a batch; None: what suits the device. `check` is
+    called before every token; what it raises ends the sampling.
     """
     size = prompts_at_once or model.prompts_at_once
     provenance = {
@@ -220,7 +235,7 @@ def sample(
         outcomes += sample_different(
             prompts[start : start + size],
             settings,
-            draw=lambda asks: draw_texts(model, asks, settings),
+            draw=lambda asks: draw_texts(model, asks, settings, check=check),
             provenance=provenance,
         )
     return outcomes
@@ -263,7 +278,11 @@ def _check_length(model: SftModel, tokens: int, new_tokens: int) -> None:
 
 
 def draw_texts(
-    model: SftModel, asks: Sequence[Ask], settings: SamplingSettings
+    model: SftModel,
+    asks: Sequence[Ask],
+    settings: SamplingSettings,
+    *,
+    check: Check = lambda: None,
 ) -> list[list[Draw] | PromptRefusedError]:
     """All rows of all asks in one batch, shorter prompts padded on the left."""
     answers: list[list[Draw] | PromptRefusedError] = []
@@ -274,7 +293,7 @@ def draw_texts(
             answers.append([])
         except PromptRefusedError as refusal:
             answers.append(refusal)
-    drawn = iter(_generate(model, encoded, settings) if encoded else [])
+    drawn = iter(_generate(model, encoded, settings, check) if encoded else [])
     for ask, answer in zip(asks, answers, strict=True):
         if isinstance(answer, list):
             answer.extend(next(drawn) for _ in range(ask.rows))
@@ -283,7 +302,10 @@ def draw_texts(
 
 @torch.inference_mode()
 def _generate(
-    model: SftModel, encoded: list[tuple[Ask, list[int]]], settings: SamplingSettings
+    model: SftModel,
+    encoded: list[tuple[Ask, list[int]]],
+    settings: SamplingSettings,
+    check: Check,
 ) -> list[Draw]:
     """One draw for each row of each ask, in their order."""
     longest = max(len(tokens) for _, tokens in encoded)
@@ -298,6 +320,7 @@ def _generate(
         torch.cat([_uniforms(ask, settings) for ask, _ in encoded]).to(device),
         prompt_tokens=longest,
         settings=settings,
+        check=check,
     )
     written = model.network.generate(
         input_ids=torch.tensor(rows, device=device),  # (B, T)

@@ -2,13 +2,42 @@
 
 from django.urls import include, path
 
-from annotation import health, people, views
+from annotation import health, people, prompt_pages, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("", include("annotation.account_urls")),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
+    path("projects/new/", views.create_project, name="create_project"),
+    path("p/<slug:slug>/", views.project, name="project"),
+    path("p/<slug:slug>/instructions/", views.instructions, name="instructions"),
+    path(
+        "p/<slug:slug>/instructions/new/",
+        views.add_instructions,
+        name="add_instructions",
+    ),
+    path(
+        "p/<slug:slug>/generation/start/",
+        views.start_generation,
+        name="start_generation",
+    ),
+    path(
+        "p/<slug:slug>/generation/cancel/",
+        views.stop_generation,
+        name="cancel_generation",
+    ),
+    path(
+        "p/<slug:slug>/generation/progress/",
+        views.generation_progress,
+        name="generation_progress",
+    ),
+    path("p/<slug:slug>/prompts/", prompt_pages.prompts, name="prompts"),
+    path(
+        "p/<slug:slug>/prompts/import/",
+        prompt_pages.import_prompts_page,
+        name="import_prompts",
+    ),
     path("p/<slug:slug>/members/", people.members, name="members"),
     path("p/<slug:slug>/members/add/", people.add, name="add_member"),
     path(

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
 from annotation.models import Membership, Role
@@ -13,6 +14,7 @@ from ranking.dashboards import agreement_report
 from ranking.filters import InvalidFilter, filters_from_query
 
 
+@require_safe
 @for_members(Role.ADMIN, Role.RESEARCHER)
 def agreement(member: Member) -> HttpResponse:
     """How far people agree, each number with its n and its interval."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from annotation.accounts import account_of
 from annotation.models import (
     Assignment,
     Instructions,
@@ -20,7 +21,6 @@ from annotation.models import (
     Prompt,
     Response,
     Role,
-    User,
 )
 from tests.real_data import real_data
 
@@ -29,7 +29,7 @@ __all__ = ["real_data"]
 
 def make_member(project: Project, name: str, role: Role) -> Membership:
     """Somebody with an account and a role."""
-    user, _ = User.objects.get_or_create(email=f"{name}@example.org")
+    user, _ = account_of(f"{name}@example.org")
     return Membership.objects.create(project=project, user=user, name=name, role=role)
 
 

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
-import redis
 
 from annotation.embedded.places import POSTGRES_PORT, Places
 from annotation.embedded.programs import (
@@ -31,7 +30,9 @@ __all__ = ["EmbeddedServerError", "answer", "make_data_folder", "start", "stop"]
 
 DATABASE = "rankwell"
 START_SECONDS = 120  # a crash recovery may come first
-RETRY_SECONDS = 10  # the backends of a killed Postgres need a moment to notice
+RETRY_SECONDS = 10
+# What Postgres says while a killed one's processes have not all gone yet.
+NOT_GONE_YET = ("is still in use", "already exists")
 FREE_BYTES = 100 * 2**20  # a new database takes 60 MiB
 # pg_ctl builds a shell command in which it quotes paths with double quotes.
 UNQUOTABLE = set('"$`\\\n')
@@ -86,10 +87,11 @@ def stop(places: Places) -> None:
         wait = ["-w", "-t", str(START_SECONDS), "-m", "fast"]
         run_program([program, "stop", *wait, "-D", places.postgres_data], owner)
     if _answers(places.valkey_socket):
-        client = redis.Redis(unix_socket_path=str(places.valkey_socket))
-        client.shutdown()
-        client.close()
-        _wait_until(lambda: not _answers(places.valkey_socket), START_SECONDS)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(places.valkey_socket))
+            client.sendall(b"SHUTDOWN\r\n")
+            client.recv(1)  # ends when Valkey does
+        _wait_until(lambda: not _answers(places.valkey_socket), RETRY_SECONDS)
 
 
 def _refuse_closed_database(places: Places) -> None:
@@ -174,7 +176,8 @@ def _start_postgres(places: Places, owner: pwd.struct_passwd | None) -> None:
             return run_program(command, owner)
         except EmbeddedServerError as error:
             reason = _last_line(log)
-            if time.monotonic() > deadline or "still in use" not in reason:
+            not_gone = any(words in reason for words in NOT_GONE_YET)
+            if time.monotonic() > deadline or not not_gone:
                 raise EmbeddedServerError(f"{error} {reason}".strip()) from error
         time.sleep(0.2)
 

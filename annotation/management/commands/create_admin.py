@@ -7,8 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 
-from annotation.accounts import make_sign_in_link
-from annotation.models import User
+from annotation.accounts import account_of, make_sign_in_link
 
 
 class Command(BaseCommand):
@@ -30,7 +29,7 @@ class Command(BaseCommand):
             validate_email(email)
         except ValidationError as error:
             raise CommandError(f"{email!r} is not an e-mail address.") from error
-        user, _ = User.objects.update_or_create(
-            email=email, defaults={"is_site_admin": True, "is_active": True}
-        )
+        user, _ = account_of(email)
+        user.is_site_admin = user.is_active = True
+        user.save(update_fields=["is_site_admin", "is_active"])
         self.stdout.write(make_sign_in_link(user))

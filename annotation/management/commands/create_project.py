@@ -43,7 +43,7 @@ class Command(BaseCommand):
             **{name: options[name] for name in names},
         )
         try:
-            project.full_clean()
+            project.full_clean(exclude=["created_by"])
         except ValidationError as error:
             raise CommandError(_one_line(error)) from error
         project.save()

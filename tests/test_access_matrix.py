@@ -1,0 +1,303 @@
+"""Who gets where: every address, every verb, every kind of person.
+
+A new address needs one line in ROWS: its name, and for each verb that it answers the
+people who may use it. Addresses with more in them than a project's slug also name a
+function that makes what they point at. An address without a line fails, and so does a
+line without an address.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.http import HttpResponseBase
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from annotation.models import Assignment, Membership, Project, Role, User
+from ranking.models import Dataset
+from rm_training.models import RewardModel, TrainingRun
+from tests.conftest import make_member, make_prompt
+
+pytestmark = pytest.mark.django_db
+
+ACTORS = ("anon", "labeler", "other", "researcher", "admin", "stranger", "site_admin")
+VERBS = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "POST")
+LOGIN = "/accounts/login/"
+
+# --- What a person may meet -------------------------------------------------------
+
+# Let in: what was asked for, a redirect, or what their input was worth.
+IN = frozenset({200, 201, 202, 204, 302, 303, 304, 400, 409, 410, 422})
+TO_LOGIN, UNKNOWN, NOT_THERE, WRONG_ROLE = (
+    frozenset({n}) for n in (302, 401, 404, 403)
+)
+REFUSED = frozenset({302, 401, 403, 404, 405})
+
+Answers = Mapping[str, frozenset[int]]
+
+
+def allowed(*actors: str, anon: frozenset[int] = TO_LOGIN) -> Answers:
+    """Members named here get in, other members have the wrong role, and for anybody
+    else the project does not exist."""
+    members = ("labeler", "other", "researcher", "admin")
+    answers = {actor: IN if actor in actors else WRONG_ROLE for actor in members}
+    return {**answers, "anon": anon, "stranger": NOT_THERE, "site_admin": NOT_THERE}
+
+
+def api(answers: Answers) -> Answers:
+    """The same under /api/: no page to sign in at, a 401 instead."""
+    return {**answers, "anon": UNKNOWN}
+
+
+ANYBODY: Answers = dict.fromkeys(ACTORS, IN)
+SIGNED_IN: Answers = {**ANYBODY, "anon": TO_LOGIN}
+SITE_ADMINS: Answers = {
+    **dict.fromkeys(ACTORS, WRONG_ROLE),
+    "anon": TO_LOGIN,
+    "site_admin": IN,
+}
+MEMBERS = allowed("labeler", "other", "researcher", "admin")
+LABELERS = allowed("labeler", "other")
+ADMINS = allowed("admin")
+STAFF = allowed("researcher", "admin")
+# What belongs to the labeler alone; to the other one it does not exist.
+OWNER: Answers = {**LABELERS, "other": NOT_THERE}
+NOBODY: Answers = dict.fromkeys(ACTORS, REFUSED)
+
+# --- The cast and what addresses point at -----------------------------------------
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The people of a project, and the project."""
+
+    project: Project
+    labeler: Membership
+    other: Membership
+    researcher: Membership
+    admin: Membership
+    stranger: Membership
+    site_admin: User
+
+    def user(self, actor: str) -> User | None:
+        """The account of an actor; None for a passer-by."""
+        if actor == "anon":
+            return None
+        person = getattr(self, actor)
+        return person if isinstance(person, User) else person.user
+
+
+@pytest.fixture
+def cast(project: Project) -> Cast:
+    """`labeler` is alice and `other` is bob; the site admin belongs nowhere."""
+    elsewhere = Project.objects.create(slug="elsewhere", title="Elsewhere")
+    return Cast(
+        project=project,
+        labeler=make_member(project, "alice", Role.LABELER),
+        other=make_member(project, "bob", Role.LABELER),
+        researcher=make_member(project, "researcher", Role.RESEARCHER),
+        admin=make_member(project, "admin", Role.ADMIN),
+        stranger=make_member(elsewhere, "stranger", Role.ADMIN),
+        site_admin=User.objects.create(email="boss@example.org", is_site_admin=True),
+    )
+
+
+Arguments = Mapping[str, Any]
+Builder = Callable[[Cast], Arguments]
+
+
+def the_project(cast: Cast) -> Arguments:
+    return {"slug": cast.project.slug}
+
+
+def nothing(cast: Cast) -> Arguments:
+    return {}
+
+
+def an_unknown_link(cast: Cast) -> Arguments:
+    return {"token": "no-such-token"}
+
+
+def an_unknown_reset(cast: Cast) -> Arguments:
+    return {"uidb36": "1", "key": "no-such-key"}
+
+
+def the_labelers_membership(cast: Cast) -> Arguments:
+    return {**the_project(cast), "membership_id": cast.labeler.pk}
+
+
+def the_labelers_assignment(cast: Cast) -> Arguments:
+    make_prompt(cast.project)
+    assignment = Assignment.objects.filter(project=cast.project).earliest("pk")
+    assignment.labeler, assignment.state = cast.labeler, "claimed"
+    assignment.lease_until = assignment.project.created_at
+    assignment.display_order = [0, 1, 2, 3]
+    assignment.save()
+    return {**the_project(cast), "token": assignment.token}
+
+
+def a_dataset(cast: Cast) -> Arguments:
+    dataset, _ = Dataset.objects.get_or_create(
+        project=cast.project,
+        name="ds-000000000000",
+        defaults={"content_sha256": "0" * 64, "filters": {}, "counts": {}},
+    )
+    return {**the_project(cast), "name": dataset.name}
+
+
+def a_run(cast: Cast) -> Arguments:
+    name = a_dataset(cast)["name"]
+    run = TrainingRun.objects.create(
+        project=cast.project,
+        dataset=Dataset.objects.get(project=cast.project, name=name),
+        base_model="base",
+        config={},
+    )
+    return {**the_project(cast), "pk": run.pk}
+
+
+def a_figure(cast: Cast) -> Arguments:
+    return {**a_run(cast), "theme": "light", "width": "wide"}
+
+
+def a_model(cast: Cast) -> Arguments:
+    model = RewardModel.objects.create(
+        project=cast.project,
+        run_id=a_run(cast)["pk"],
+        folder="tides/1",
+        manifest_sha256="0" * 64,
+        metrics={},
+    )
+    return {**the_project(cast), "pk": model.pk}
+
+
+# --- The table --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """Who may use which verb of one address; a verb not named is refused to all."""
+
+    points_at: Builder
+    answers: Mapping[str, Answers]
+
+    def expected(self, verb: str) -> Answers:
+        """HEAD is GET without a body."""
+        return self.answers.get("GET" if verb == "HEAD" else verb, NOBODY)
+
+
+def row(points_at: Builder = the_project, **answers: Answers) -> Row:
+    """`row(GET=MEMBERS, POST=ADMINS)`; first what the address points at, if that is
+    more than the project."""
+    return Row(points_at, answers)
+
+
+ROWS = {
+    "home": row(nothing, GET=SIGNED_IN),
+    "livez": row(nothing, GET=ANYBODY),
+    "readyz": row(nothing, GET=ANYBODY),
+    # Signing in and out, passwords
+    "sign_in_link": row(an_unknown_link, GET=ANYBODY, POST=ANYBODY),
+    "account_login": row(nothing, GET=ANYBODY, POST=ANYBODY),
+    "account_logout": row(nothing, GET=ANYBODY, POST=ANYBODY),
+    "account_inactive": row(nothing, GET=ANYBODY),
+    "account_change_password": row(nothing, GET=SIGNED_IN, POST=SIGNED_IN),
+    "account_set_password": row(nothing, GET=SIGNED_IN, POST=SIGNED_IN),
+    "account_reset_password": row(nothing, GET=ANYBODY, POST=ANYBODY),
+    "account_reset_password_done": row(nothing, GET=ANYBODY),
+    "account_reset_password_from_key": row(an_unknown_reset, GET=ANYBODY, POST=ANYBODY),
+    "account_reset_password_from_key_done": row(nothing, GET=ANYBODY),
+    # Projects
+    "create_project": row(nothing, POST=SITE_ADMINS),
+    "project": row(GET=MEMBERS),
+    "instructions": row(GET=MEMBERS),
+    "add_instructions": row(POST=ADMINS),
+    "start_generation": row(POST=ADMINS),
+    "cancel_generation": row(POST=ADMINS),
+    "generation_progress": row(GET=ADMINS),
+    # Members
+    "members": row(GET=ADMINS),
+    "add_member": row(POST=ADMINS),
+    "fresh_link": row(the_labelers_membership, POST=ADMINS),
+    # Agreement
+    "agreement": row(GET=STAFF),
+    # Training runs and reward models
+    "runs": row(GET=STAFF),
+    "retrain": row(POST=STAFF),
+    "run": row(a_run, GET=STAFF),
+    "run_live": row(a_run, GET=STAFF),
+    "cancel_run": row(a_run, POST=STAFF),
+    "run_metrics": row(a_run, GET=STAFF),
+    "run_figure": row(a_figure, GET=STAFF),
+    "use_model": row(a_model, POST=STAFF),
+}
+
+# --- The tests --------------------------------------------------------------------
+
+
+def addresses(
+    patterns: list[URLPattern | URLResolver], prefix: str = ""
+) -> Iterator[tuple[str, str | None]]:
+    """(route, name) of every address of the site."""
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from addresses(pattern.url_patterns, route)
+        else:
+            yield route, pattern.name
+
+
+SITE = list(addresses(get_resolver().url_patterns))
+
+
+def test_every_address_has_a_name_of_its_own() -> None:
+    names = [name for _, name in SITE]
+    assert None not in names, [route for route, name in SITE if name is None]
+    assert len(set(names)) == len(names)
+
+
+def test_every_address_has_a_row_and_every_row_an_address() -> None:
+    names = {name for _, name in SITE}
+    assert names - set(ROWS) == set(), "addresses that nobody decided about"
+    assert set(ROWS) - names == set(), "rows of addresses that are gone"
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_everybody_meets_what_the_row_says(cast: Cast, name: str) -> None:
+    row = ROWS[name]
+    address = reverse(name, kwargs=dict(row.points_at(cast)))
+    browsers = {actor: browser_of(cast.user(actor)) for actor in ACTORS}
+    surprises = []
+    for verb in VERBS:
+        # Who gets in comes last: what they change must not decide about the others.
+        answers = sorted(row.expected(verb).items(), key=lambda pair: pair[1] is IN)
+        for actor, expected in answers:
+            response = browsers[actor].generic(verb, address)
+            surprise = wrong(response, expected, cast.project)
+            if surprise:
+                surprises.append(f"{actor}: {verb} {address} {surprise}")
+    assert not surprises, "\n".join(surprises)
+
+
+def browser_of(user: User | None) -> Client:
+    """A browser in which the person is signed in."""
+    client = Client()
+    if user is not None:
+        client.force_login(user, "allauth.account.auth_backends.AuthenticationBackend")
+    return client
+
+
+def wrong(
+    response: HttpResponseBase, expected: frozenset[int], project: Project
+) -> str | None:
+    """What is wrong with an answer: its status, or that a refusal tells something."""
+    status = response.status_code
+    if status not in expected:
+        return f"gave {status}, not {sorted(expected)}"
+    if expected is TO_LOGIN and not response["Location"].startswith(LOGIN):
+        return f"led to {response['Location']}"
+    if expected is not IN and project.title.encode() in response.getvalue():
+        return "named the project in its refusal"
+    return None
