@@ -7,9 +7,18 @@ OWN_SCRIPTS = "js/"
 
 
 class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
-    """Hashed and compressed; imports between JavaScript modules are rewritten too."""
+    """Hashed and compressed; imports between our own modules are rewritten too.
 
-    support_js_module_import_aggregation = True
+    Only between ours: a module of a library may import a name that is no file.
+    """
+
+    patterns = (
+        *CompressedManifestStaticFilesStorage.patterns,
+        (
+            OWN_SCRIPTS + "*.js",
+            ((r'(?P<matched>from "(?P<url>\./[^"]+\.js)")', 'from "%(url)s"'),),
+        ),
+    )
     manifest_strict = False
 
     def stored_name(self, name: str) -> str:

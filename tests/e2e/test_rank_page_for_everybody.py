@@ -21,7 +21,7 @@ from tests.e2e.test_rank_page_in_a_browser import started
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-WINDOWS = {
+WINDOWS: dict[str, dict[str, Any]] = {
     "desktop": {"viewport": DESKTOP},
     "wide": {"viewport": {"width": 1600, "height": 1000}},
     "phone": {"viewport": PHONE, "has_touch": True},
@@ -43,7 +43,7 @@ CODE = """The height is roughly $h(t) = A\\cos(\\omega t + \\varphi)$, so:
 ```python
 def height(hours: float, amplitude: float = 1.2) -> float:
     # twice a day: once around in 12.42 hours
-    return amplitude * math.cos(2 * math.pi * hours / 12.42)  # metres above the mean level
+    return amplitude * math.cos(2 * math.pi * hours / 12.42)  # metres above mean
 ```
 
 | place | range |
