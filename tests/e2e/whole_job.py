@@ -165,6 +165,7 @@ class WholeJob:
         go(page, "Rank")
         page.get_by_role("button", name="Start ranking").click()
         for _ in chosen_prompts():
+            expect(page.locator("#pool")).to_be_visible()  # the script is there
             page.locator("#tA").focus()
             for key in TIE_KEYS:
                 page.keyboard.press(key)
