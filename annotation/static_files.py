@@ -7,9 +7,18 @@ OWN_SCRIPTS = "js/"
 
 
 class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
-    """Hashed and compressed; imports between JavaScript modules are rewritten too."""
+    """Hashed and compressed; imports between our own modules are rewritten too.
 
-    support_js_module_import_aggregation = True
+    Only between ours: a module of a library may import a name that is no file.
+    """
+
+    patterns = (
+        *CompressedManifestStaticFilesStorage.patterns,
+        (
+            OWN_SCRIPTS + "*.js",
+            ((r'(?P<matched>from "(?P<url>\./[^"]+\.js)")', 'from "%(url)s"'),),
+        ),
+    )
     manifest_strict = False
 
     def stored_name(self, name: str) -> str:
@@ -24,7 +33,7 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[m
     def _save(self, name: str, content: "File[bytes]") -> str:
         """Own scripts are served without their comments: readers have the source."""
         if name.startswith(OWN_SCRIPTS) and name.endswith(".js"):
-            content = ContentFile(without_comments(content.read()))
+            content = ContentFile(without_comments(b"".join(content.chunks())))
         return str(super()._save(name, content))
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from annotation import health, people, views
+from annotation import health, people, prompt_pages, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -31,6 +31,12 @@ urlpatterns = [
         "p/<slug:slug>/generation/progress/",
         views.generation_progress,
         name="generation_progress",
+    ),
+    path("p/<slug:slug>/prompts/", prompt_pages.prompts, name="prompts"),
+    path(
+        "p/<slug:slug>/prompts/import/",
+        prompt_pages.import_prompts_page,
+        name="import_prompts",
     ),
     path("p/<slug:slug>/members/", people.members, name="members"),
     path("p/<slug:slug>/members/add/", people.add, name="add_member"),

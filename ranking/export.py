@@ -263,9 +263,15 @@ def _check_out(out: Path, dataset: Dataset) -> None:
         )
 
 
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """The manifest of an export folder. Raises OSError or ValueError without one."""
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+    return manifest
+
+
 def _dataset_in(out: Path) -> str | None:
     try:
-        manifest = json.loads((out / MANIFEST).read_bytes())
+        manifest = manifest_of(out)
     except (OSError, ValueError):
         return None
     return manifest.get("dataset_id") if isinstance(manifest, dict) else None

@@ -1,9 +1,35 @@
-"""Addresses of the pages about rankings."""
+"""Addresses of the pages where people rank, and of those about what they answered."""
 
 from django.urls import path
 
-from ranking import agreement_pages
+from ranking import agreement_pages, dataset_pages, views
 
 urlpatterns = [
+    path("p/<slug:slug>/rank/", views.rank, name="rank"),
+    path("p/<slug:slug>/rank/claim/", views.rank_claim, name="rank_claim"),
+    path("p/<slug:slug>/rank/<str:token>/", views.rank_prompt, name="rank_prompt"),
+    path("p/<slug:slug>/rank/<str:token>/renew/", views.rank_renew, name="rank_renew"),
+    path(
+        "p/<slug:slug>/rank/<str:token>/release/",
+        views.rank_release,
+        name="rank_release",
+    ),
     path("p/<slug:slug>/agreement/", agreement_pages.agreement, name="agreement"),
+    path(
+        "p/<slug:slug>/rankings/import/",
+        dataset_pages.import_rankings_page,
+        name="import_rankings",
+    ),
+    path("p/<slug:slug>/datasets/", dataset_pages.datasets, name="datasets"),
+    path(
+        "p/<slug:slug>/datasets/freeze/",
+        dataset_pages.freeze_dataset,
+        name="freeze_dataset",
+    ),
+    path("p/<slug:slug>/datasets/<str:name>/", dataset_pages.dataset, name="dataset"),
+    path(
+        "p/<slug:slug>/datasets/<str:name>/<str:kind>.jsonl",
+        dataset_pages.dataset_file,
+        name="dataset_file",
+    ),
 ]

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from annotation.jobs import UNFINISHED, JobState, wake
 from annotation.models import Project, User
-from ranking.datasets import freeze
+from ranking.datasets import NothingToFreeze, freeze
 from ranking.models import Dataset
 from rm_training import tasks
 from rm_training.config import TrainingConfig
@@ -25,7 +25,6 @@ class RunRefusedError(RunError):
     """A run cannot be asked for; the message says why and what to do."""
 
 
-@transaction.atomic
 def request_run(
     project: Project,
     *,
@@ -37,28 +36,41 @@ def request_run(
     """Queue a run; without a dataset, all rankings that count now are frozen.
 
     The same request while such a run is unfinished gives that run: a second click
-    trains nothing twice. The row is there before a worker is woken.
+    trains nothing twice (requests of a project wait for each other). The row is
+    there before a worker is woken.
 
     Raises RunRefusedError for a base that is not one of `base_models`, a dataset of
     another project, and data without a strictly ordered pair.
     """
-    lock_project(project.pk)
     if base_model not in dict(base_models(project)):
         raise RunRefusedError(f"{base_model!r} is not a base model of this project.")
-    chosen = dataset or freeze(project, user=user)
-    _refuse_unlearnable(project, chosen)
+    if dataset is None:
+        dataset = _freeze_now(project, user)
+    _refuse_unlearnable(project, dataset)
     wanted = {
         "project": project,
-        "dataset": chosen,
+        "dataset": dataset,
         "base_model": base_model,
         "config": config.to_dict(),
     }
-    twin = TrainingRun.objects.filter(**wanted, state__in=UNFINISHED).first()
-    if twin is not None:
-        return twin
-    run = TrainingRun.objects.create(**wanted, created_by=user)
-    wake(tasks.train, run.pk)
+    with transaction.atomic():
+        lock_project(project.pk)
+        twin = TrainingRun.objects.filter(**wanted, state__in=UNFINISHED).first()
+        if twin is not None:
+            return twin
+        run = TrainingRun.objects.create(**wanted, created_by=user)
+        wake(tasks.train, run.pk)
     return run
+
+
+def _freeze_now(project: Project, user: User | None) -> Dataset:
+    try:
+        return freeze(project, user=user)
+    except NothingToFreeze as error:
+        raise RunRefusedError(
+            "There is nothing to learn from yet: no ranking counts. Rank some prompts "
+            "first."
+        ) from error
 
 
 def _refuse_unlearnable(project: Project, dataset: Dataset) -> None:
@@ -66,9 +78,8 @@ def _refuse_unlearnable(project: Project, dataset: Dataset) -> None:
         raise RunRefusedError("That dataset belongs to another project.")
     if not dataset.counts["strict_pairs"]:
         raise RunRefusedError(
-            f"There is nothing to learn from yet: the {dataset.counts['rankings']} "
-            "rankings that count hold no pair in which a labeler preferred one "
-            "response. Rank some prompts first."
+            "There is nothing to learn from yet: the rankings that count "
+            f"({dataset.counts['rankings']}) are all ties. Rank some prompts first."
         )
 
 

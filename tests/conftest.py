@@ -101,7 +101,7 @@ def stranger(db: None) -> Membership:
 
 @pytest.fixture
 def signed_in() -> Callable[[Membership], Client]:
-    """`signed_in(alice)` is a browser of hers, CSRF checks included."""
+    """`signed_in(alice)` is a browser of hers, whose forms carry their token."""
 
     def sign_in(member: Membership) -> Client:
         client = Client()

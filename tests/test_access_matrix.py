@@ -60,6 +60,7 @@ SITE_ADMINS: Answers = {
 }
 MEMBERS = allowed("labeler", "other", "researcher", "admin")
 LABELERS = allowed("labeler", "other")
+ITS_LABELER = {**allowed("labeler"), "other": NOT_THERE}
 ADMINS = allowed("admin")
 STAFF = allowed("researcher", "admin")
 # What belongs to the labeler alone; to the other one it does not exist.
@@ -221,6 +222,12 @@ ROWS = {
     "members": row(GET=ADMINS),
     "add_member": row(POST=ADMINS),
     "fresh_link": row(the_labelers_membership, POST=ADMINS),
+    # Ranking
+    "rank": row(GET=LABELERS),
+    "rank_claim": row(POST=LABELERS),
+    "rank_prompt": row(the_labelers_assignment, GET=ITS_LABELER, POST=ITS_LABELER),
+    "rank_renew": row(the_labelers_assignment, POST=ITS_LABELER),
+    "rank_release": row(the_labelers_assignment, POST=ITS_LABELER),
     # Agreement
     "agreement": row(GET=STAFF),
     # Training runs and reward models

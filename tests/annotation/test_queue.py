@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 from django.db.models.functions import Now
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from annotation import queue
 from annotation.models import (
@@ -158,15 +158,13 @@ def test_a_claim_holds_a_prompt_for_the_projects_lease(
 
 
 def test_the_display_order_is_drawn_from_the_secret_and_stored(
-    project: Project, alice: Membership, settings: pytest.FixtureRequest
+    project: Project, alice: Membership, settings: Settings
 ) -> None:
     make_prompt(project, k=9)
     held = claimed(alice)
     held.refresh_from_db()
     assert held.display_order == display_order(
-        secret=settings.SECRET_KEY,  # type: ignore[attr-defined]
-        label=held.token,
-        count=9,
+        secret=settings.SECRET_KEY, label=held.token, count=9
     )
 
 

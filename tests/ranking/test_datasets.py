@@ -1,5 +1,7 @@
 """Freezing: the same choice of the same rankings is the same dataset."""
 
+import io
+import json
 import threading
 from pathlib import Path
 
@@ -24,6 +26,14 @@ TIED = dict.fromkeys(RANKS, 1)
 def held(dataset: Dataset) -> set[int]:
     rows = DatasetRanking.objects.filter(dataset=dataset)
     return set(rows.values_list("ranking", flat=True))
+
+
+def shouted(project: Project, prompt_id: str, text: str) -> Prompt:
+    """A prompt of this very text, with four responses."""
+    responses = [{"id": f"r{n}", "text": f"Answer {n}"} for n in range(1, 5)]
+    line = {"id": prompt_id, "prompt": text, "responses": responses}
+    import_prompts(project, io.BytesIO(json.dumps(line).encode()))
+    return Prompt.objects.get(external_id=prompt_id)
 
 
 @pytest.fixture
@@ -103,15 +113,13 @@ def test_equal_prompts_share_a_split_and_it_never_changes(
     project: Project, alice: Membership, bob: Membership
 ) -> None:
     prompts = [make_prompt(project, f"p{n}") for n in range(30)]
-    twin = make_prompt(project, "twin")
-    shouted = [{"role": "user", "content": " QUESTION  P7? "}]
-    Prompt.objects.filter(pk=twin.pk).update(messages=shouted)
     for prompt in prompts:
         store_ranking(prompt, alice, RANKS)
     freeze(project)
     splits = dict(PromptSplit.objects.values_list("prompt", "split"))
     assert len(splits) == 30
     assert set(splits.values()) == {"train", "valid1", "valid2"}
+    twin = shouted(project, "twin", " QUESTION  P7? ")
     store_ranking(twin, alice, RANKS)
     store_ranking(prompts[7], bob, TIED)
     freeze(project)

@@ -53,9 +53,9 @@ def ranking(project: Project, alice: Membership) -> Ranking:
 
 @pytest.fixture
 def dataset(project: Project, ranking: Ranking) -> Dataset:
-    frozen = freeze(project)
-    PromptSplit.objects.update(split="valid1")
-    return frozen
+    prompt = ranking.assignment.prompt
+    PromptSplit.objects.create(prompt=prompt, group="g", split="valid1")
+    return freeze(project)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`manage.py train_reward_model`: the trainer that the Celery job runs, by hand."""
 
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Never, TextIO
@@ -8,8 +9,10 @@ from typing import Any, Final, Never, TextIO
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
+from ranking.export import write
+from ranking.models import Dataset
 from rm_training.config import DTYPES, LOSSES, TIES, ConfigError, TrainingConfig
-from rm_training.data import Example, read_examples
+from rm_training.data import DataError, Example, read_examples
 from rm_training.errors import RunError
 from rm_training.listener import (
     Evaluation,
@@ -60,6 +63,9 @@ class Command(BaseCommand):
             metavar="PATH",
             help="an export folder (--kind rankings), or its rankings.jsonl(.gz)",
         )
+        source.add_argument(
+            "--dataset", metavar="ID", help="a frozen dataset of this site: ds-…"
+        )
         parser.add_argument(
             "--base", required=True, metavar="DIR_OR_ID", help="the SFT model"
         )
@@ -92,7 +98,7 @@ class Command(BaseCommand):
                 )
         except ConfigError as error:
             raise CommandError(str(error), returncode=2) from error
-        except RunError as error:
+        except (RunError, OSError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt as interrupt:
             raise CommandError(
@@ -102,8 +108,16 @@ class Command(BaseCommand):
 
 
 def examples_of(options: Mapping[str, Any]) -> list[Example]:
-    """The prompts that the options name. Raises DataError."""
-    return read_examples(options["data"])
+    """The prompts that the options name; a dataset is written aside and read back, so
+    that both sources train alike. Raises DataError."""
+    if options["data"]:
+        return read_examples(options["data"])
+    dataset = Dataset.objects.filter(name=options["dataset"]).first()
+    if dataset is None:
+        raise DataError(f"there is no dataset {options['dataset']!r}")
+    with tempfile.TemporaryDirectory() as folder:
+        write(dataset, kind="rankings", out=Path(folder) / "data")
+        return read_examples(Path(folder) / "data")
 
 
 def config_of(options: Mapping[str, Any]) -> TrainingConfig:

@@ -1,0 +1,206 @@
+"""Pages for admins: the prompts of a project, and the form that imports more."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, Final, cast
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from django.db.models import Count, Exists, OuterRef, Q
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from annotation.access import Member, for_members
+from annotation.import_report import ImportReport
+from annotation.imports import ImportMode, import_prompts
+from annotation.jsonl import UnreadableFile
+from annotation.models import (
+    Assignment,
+    AssignmentState,
+    Project,
+    Prompt,
+    Response,
+    Role,
+)
+
+PROMPTS_PER_PAGE: Final = 50
+MOST_SHOWN: Final = 200
+# Larger files would hold a web process for minutes; the command takes any size.
+MOST_UPLOADED: Final = 50_000_000
+MOST_UNPACKED: Final = 100_000_000
+
+RANKED = Count("pk", filter=Q(state=AssignmentState.COMPLETED))
+MISSING = Count(
+    "pk", filter=Q(state__in=[AssignmentState.OPEN, AssignmentState.CLAIMED])
+)
+
+Import = Callable[..., ImportReport]
+
+
+@dataclass(frozen=True)
+class PromptRow:
+    """What the list says of one prompt."""
+
+    prompt: Prompt
+    k: int  # responses
+    ranked: int  # rankings, imported ones included
+    missing: int  # rankings that the queue still asks for
+
+    @property
+    def state(self) -> str:
+        """In one word; also the word of the style sheet."""
+        if self.prompt.failure:
+            return "failed"
+        if not self.k:
+            return "awaiting responses"
+        if self.missing:
+            return "open"
+        return "done" if self.ranked else "not queued"
+
+
+@require_safe
+@for_members(Role.ADMIN)
+def prompts(member: Member) -> HttpResponse:
+    """The prompts, newest first, and how far each one is. Five queries of its own."""
+    before = member.request.GET.get("before", "")
+    rows = _rows(
+        member.project, int(before) if re.fullmatch(r"\d{1,18}", before) else None
+    )
+    context = {
+        "member": member,
+        "counts": _counts(member.project),
+        "rows": rows[:PROMPTS_PER_PAGE],
+        "older": rows[PROMPTS_PER_PAGE - 1].prompt.pk
+        if len(rows) > PROMPTS_PER_PAGE
+        else None,
+        "is_first": not before,
+    }
+    return render(member.request, "annotation/prompts.html", context)
+
+
+def _rows(project: Project, before: int | None) -> list[PromptRow]:
+    """One prompt more than fit on the page, if there are. Three queries."""
+    prompts = Prompt.objects.filter(project=project).order_by("-pk")
+    if before is not None:
+        prompts = prompts.filter(pk__lt=before)
+    page = list(prompts.defer("messages", "metadata")[: PROMPTS_PER_PAGE + 1])
+    responses = dict(
+        Response.objects.filter(prompt__in=page)
+        .values("prompt")
+        .annotate(k=Count("pk"))
+        .values_list("prompt", "k")
+    )
+    slots = {
+        prompt: (ranked, missing)
+        for prompt, ranked, missing in Assignment.objects.filter(prompt__in=page)
+        .values("prompt")
+        .annotate(ranked=RANKED, missing=MISSING)
+        .values_list("prompt", "ranked", "missing")
+    }
+    return [
+        PromptRow(prompt, responses.get(prompt.pk, 0), *slots.get(prompt.pk, (0, 0)))
+        for prompt in page
+    ]
+
+
+def _counts(project: Project) -> dict[str, int]:
+    """Figures of the whole project. Two queries."""
+    with_responses = Exists(Response.objects.filter(prompt=OuterRef("pk")))
+    of_prompts = Prompt.objects.filter(project=project).aggregate(
+        prompts=Count("pk"),
+        failed=Count("pk", filter=~Q(failure="")),
+        awaiting=Count("pk", filter=Q(~with_responses, failure="")),
+    )
+    of_slots = Assignment.objects.filter(project=project).aggregate(
+        ranked=RANKED, missing=MISSING
+    )
+    return of_prompts | of_slots
+
+
+# --- Importing --------------------------------------------------------------------
+
+
+class ImportForm(forms.Form):
+    """A file, and what happens to its good lines."""
+
+    file = forms.FileField(
+        help_text="JSONL, plain or gzipped, up to 50 MB here; the command takes more."
+    )
+    dry_run = forms.BooleanField(
+        required=False, label="Dry run", help_text="Check the file, write nothing."
+    )
+    partial = forms.BooleanField(
+        required=False,
+        label="Partial",
+        help_text="Import the good lines even when others are refused.",
+    )
+
+    def clean_file(self) -> "UploadedFile[bytes]":
+        """At most MOST_UPLOADED bytes."""
+        file: UploadedFile[bytes] = self.cleaned_data["file"]
+        if file.size is None or file.size > MOST_UPLOADED:
+            raise forms.ValidationError(
+                f"The file has {file.size} bytes; the most here is {MOST_UPLOADED}."
+                " Import it with the command."
+            )
+        return file
+
+    @property
+    def mode(self) -> ImportMode:
+        """What was ticked; a dry run wins."""
+        if self.cleaned_data["dry_run"]:
+            return ImportMode.DRY_RUN
+        return ImportMode.PARTIAL if self.cleaned_data["partial"] else ImportMode.WHOLE
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_members(Role.ADMIN)
+def import_prompts_page(member: Member) -> HttpResponse:
+    """The form that imports prompts, and the report of what it did."""
+    return import_page(member, import_prompts, what="prompts")
+
+
+def import_page(member: Member, import_into: Import, *, what: str) -> HttpResponse:
+    """An import form; after POST with the report. Reloading it changes nothing: an
+    import of the same file again is `unchanged`.
+
+    422 where a line was refused or the file could not be read.
+    """
+    posted = member.request.method == "POST"
+    form = (
+        ImportForm(member.request.POST, member.request.FILES)
+        if posted
+        else ImportForm()
+    )
+    context = {"member": member, "form": form, "what": what}
+    status = 200
+    if posted:
+        report = _import(member.project, form, import_into) if form.is_valid() else None
+        status = 422 if report is None or report.refused else 200
+        if report is not None:
+            context |= {
+                "report": report,
+                "mode": form.mode.name,
+                "problems": report.problems[:MOST_SHOWN],
+                "unshown": max(report.refused + report.warnings - MOST_SHOWN, 0),
+            }
+    return render(member.request, "annotation/import.html", context, status=status)
+
+
+def _import(
+    project: Project, form: ImportForm, import_into: Import
+) -> ImportReport | None:
+    """The report; None for a file that is broken as a whole: the form says so."""
+    file = form.cleaned_data["file"].open()
+    try:
+        return import_into(
+            project,
+            cast(BinaryIO, file),
+            mode=form.mode,
+            most_bytes=MOST_UNPACKED,
+        )
+    except UnreadableFile as error:
+        form.add_error("file", str(error))
+        return None

@@ -1,0 +1,145 @@
+"""Pages for researchers: frozen datasets and their files; and, for admins, the form
+that imports rankings."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.cache import get_conditional_response
+from django.utils.http import quote_etag
+from django.views.decorators.http import (
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
+
+from annotation.access import Member, for_members
+from annotation.models import Role
+from annotation.prompt_pages import import_page
+from ranking.datasets import NothingToFreeze, freeze
+from ranking.export import KINDS, manifest_of, write
+from ranking.filters import INCLUDABLE, POOLS, InvalidFilter, filters_from_query
+from ranking.imports import import_rankings
+from ranking.models import Dataset, PromptSplit, Split
+
+RESEARCHERS: Final = (Role.RESEARCHER, Role.ADMIN)
+DATASETS_PER_PAGE: Final = 50
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_members(Role.ADMIN)
+def import_rankings_page(member: Member) -> HttpResponse:
+    """The form that imports rankings made elsewhere, and the report of what it did."""
+    return import_page(member, import_rankings, what="rankings")
+
+
+@require_safe
+@for_members(*RESEARCHERS)
+def datasets(member: Member) -> HttpResponse:
+    """All datasets of the project, newest first, and the form to freeze one."""
+    return _datasets_page(member)
+
+
+@require_POST
+@for_members(*RESEARCHERS)
+def freeze_dataset(member: Member) -> HttpResponse:
+    """Freeze what counts and matches, and go to the dataset."""
+    try:
+        filters = filters_from_query(
+            member.project,
+            member.request.POST,
+            by_name=member.role == Role.ADMIN,
+        )
+        frozen = freeze(member.project, filters, user=member.user)
+    except (InvalidFilter, NothingToFreeze) as error:
+        return _datasets_page(member, refusal=str(error), status=422)
+    messages.success(member.request, f"{frozen.name} is frozen: it never changes.")
+    return redirect("dataset", member.project.slug, frozen.name)
+
+
+@require_safe
+@for_members(*RESEARCHERS)
+def dataset(member: Member, name: str) -> HttpResponse:
+    """One dataset: what it holds, its files, and how to read them."""
+    found = _dataset(member, name)
+    held = PromptSplit.objects.filter(
+        prompt__in=found.rankings.values("assignment__prompt")
+    ).values_list("split", flat=True)
+    splits = dict.fromkeys(Split.values, 0)
+    for split in held:
+        splits[split] += 1
+    filters = {
+        name.replace("_", " "): ", ".join(map(str, value))
+        if isinstance(value, list)
+        else value
+        for name, value in found.filters.items()
+    }
+    context = {"member": member, "dataset": found, "splits": splits, "filters": filters}
+    return render(member.request, "ranking/dataset.html", context)
+
+
+@require_safe
+@for_members(*RESEARCHERS)
+def dataset_file(member: Member, name: str, kind: str) -> HttpResponseBase:
+    """The data file of an export, as a download; 304 for one that the reader has."""
+    found = _dataset(member, name)
+    if kind not in KINDS:
+        raise Http404("No such file.")
+    folder = _exported(found, kind)
+    [(file, facts)] = manifest_of(folder)["files"].items()
+    etag = quote_etag(facts["sha256"])
+    response: HttpResponseBase | None = get_conditional_response(
+        member.request, etag=etag
+    )
+    if response is None:
+        response = FileResponse(  # closes the file when the last byte is sent
+            (folder / file).open("rb"),
+            as_attachment=True,
+            filename=f"{found.name}-{file}",
+            content_type="application/x-ndjson",
+        )
+        response["ETag"] = etag
+    response["Cache-Control"] = "private, no-cache"
+    return response
+
+
+def _exported(found: Dataset, kind: str) -> Path:
+    """The folder of this export, written when it is first asked for."""
+    folder: Path = (
+        settings.VAR_DIR / "exports" / str(found.project_id) / found.name / kind
+    )
+    if not folder.exists():
+        write(found, kind=kind, out=folder)
+    return folder
+
+
+def _dataset(member: Member, name: str) -> Dataset:
+    if not name.isprintable():
+        raise Http404("No such dataset.")
+    return get_object_or_404(
+        Dataset.objects.select_related("project"),
+        project=member.project,
+        name=name,
+    )
+
+
+def _datasets_page(
+    member: Member, *, refusal: str = "", status: int = 200
+) -> HttpResponse:
+    rows = Dataset.objects.filter(project=member.project).order_by("-pk")
+    context: dict[str, Any] = {
+        "member": member,
+        "page": Paginator(rows, DATASETS_PER_PAGE).get_page(
+            member.request.GET.get("page")
+        ),
+        "pools": POOLS,
+        "includable": INCLUDABLE,
+        "chosen": member.request.POST,
+        "included": member.request.POST.getlist("include"),
+        "refusal": refusal,
+    }
+    return render(member.request, "ranking/datasets.html", context, status=status)

@@ -1,0 +1,97 @@
+// The order in the making: letter → tier, 1 is best, 0 is unranked. Every function
+// gives a new order and leaves the old one alone.
+
+export const unranked = (tiers) => Object.keys(tiers).filter((l) => !tiers[l]);
+export const highest = (tiers) => Math.max(0, ...Object.values(tiers));
+export const mates = (tiers, letter) =>
+  Object.keys(tiers).filter((l) => l !== letter && tiers[l] === tiers[letter]);
+export const place = (tiers, letter, tier) => ({ ...tiers, [letter]: tier });
+
+const used = (tiers) =>
+  [...new Set(Object.values(tiers))].filter(Boolean).sort((a, b) => a - b);
+const mapped = (tiers, change) =>
+  Object.fromEntries(Object.entries(tiers).map(([l, tier]) => [l, tier && change(tier)]));
+
+// Without empty tiers between the others.
+export function compacted(tiers) {
+  const order = used(tiers);
+  return mapped(tiers, (tier) => order.indexOf(tier) + 1);
+}
+
+// Alone in a new tier at `tier`; what stands there and below moves down. The tiers
+// never outnumber the letters, or the selects could not say them.
+export function insert(tiers, letter, tier) {
+  const others = place(tiers, letter, 0);
+  const taken = Object.values(others).includes(tier);
+  const pushed = taken ? mapped(others, (t) => (t >= tier ? t + 1 : t)) : others;
+  const order = place(pushed, letter, tier);
+  return highest(order) > Object.keys(tiers).length ? compacted(order) : order;
+}
+
+// One tier up (step -1) or down (step 1): into the neighbour; past the end alone into
+// a new tier. The same order comes back where there is nowhere to go.
+export function shift(tiers, letter, step) {
+  if (!tiers[letter]) return tiers;
+  const order = used(tiers);
+  const neighbour = order[order.indexOf(tiers[letter]) + step];
+  if (neighbour) return place(tiers, letter, neighbour);
+  if (!mates(tiers, letter).length) return tiers;
+  return compacted(insert(tiers, letter, tiers[letter] + Math.max(step, 0)));
+}
+
+// The unranked letter after `letter`, from the front again after the last.
+export function next(tiers, letter) {
+  const letters = Object.keys(tiers);
+  const from = letters.indexOf(letter) + 1;
+  return [...letters.slice(from), ...letters.slice(0, from)].find((l) => !tiers[l]);
+}
+
+// "CA=B": C, then A and B tied. Other characters say nothing; a single letter that is
+// left out comes last.
+export function read(line, letters) {
+  const tiers = Object.fromEntries(letters.map((l) => [l, 0]));
+  let tier = 0;
+  let tie = false;
+  for (const c of line.toUpperCase()) {
+    if (c === "=") tie = tier > 0;
+    else if (tiers[c] === 0) {
+      if (!tie) tier += 1;
+      tiers[c] = tier;
+      tie = false;
+    }
+  }
+  const left = unranked(tiers);
+  return left.length === 1 && !tie ? place(tiers, left[0], tier + 1) : tiers;
+}
+
+export const write = (tiers) =>
+  used(tiers)
+    .map((tier) => Object.keys(tiers).filter((l) => tiers[l] === tier).join("="))
+    .join(" > ");
+
+// --- In words; "of N" counts the highest tier in use ------------------------------
+
+const listed = (letters) =>
+  letters.join(", ").replace(/, (\w)$/, " and $1") + (letters.length > 1 ? " are" : " is");
+
+export const whereIs = (tiers, letter) =>
+  tiers[letter] ? `tier ${tiers[letter]}` : "unranked";
+
+export const missing = (tiers) => `Not submitted: ${listed(unranked(tiers))} unranked.`;
+
+export function left(tiers) {
+  const count = unranked(tiers).length;
+  return count ? `${count} unranked.` : "All ranked. Press Enter to submit.";
+}
+
+export function placed(tiers, letter) {
+  if (!tiers[letter]) return `Response ${letter} moved back to unranked. ${left(tiers)}`;
+  const tied = mates(tiers, letter).join(", ").replace(/, (\w)$/, " and $1");
+  return `Response ${letter}, ${whereIs(tiers, letter)} of ${highest(tiers)}${
+    tied && `, tied with ${tied}`}. ${left(tiers)}`;
+}
+
+export function alone(tiers, letter) {
+  const tier = whereIs(tiers, letter);
+  return `New ${tier}. Response ${letter} alone in ${tier} of ${highest(tiers)}. ${left(tiers)}`;
+}

@@ -1,0 +1,83 @@
+"""A real browser on the real pages, under the content policy that production has."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from annotation.models import Membership
+from tests.browser import find_browser
+
+DESKTOP = {"width": 1200, "height": 800}
+PHONE = {"width": 390, "height": 780}
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(
+    browser_type_launch_args: dict[str, Any],
+) -> dict[str, Any]:
+    """The installed Chromium; tests without one fail here, and are never skipped."""
+    chromium = find_browser()
+    if not chromium:
+        pytest.fail("No browser: install Chromium, or name its path in CHROMIUM.")
+    return browser_type_launch_args | {
+        "executable_path": chromium,
+        # The sandbox needs rights that a container's root does not have.
+        "args": ["--no-sandbox", "--disable-dev-shm-usage"],
+    }
+
+
+class Visit:
+    """Somebody's browser window, with everything its console ever said."""
+
+    def __init__(self, page: Page, site: str) -> None:
+        self.page = page
+        self.site = site
+        self.said: list[str] = []
+        page.on("console", lambda message: self.said.append(message.text))
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+
+    def open(self, path: str) -> Page:
+        """Go to a path of the site."""
+        self.page.goto(self.site + path)
+        return self.page
+
+
+Visitor = Callable[..., Visit]
+
+
+@pytest.fixture
+def visit(
+    browser: Browser, live_server: Any, signed_in: Callable[[Membership], Any]
+) -> Iterator[Visitor]:
+    """`visit(alice, viewport=PHONE)` is a window in which alice is signed in.
+
+    At the end no window may have reported an error, a broken request or a breach of
+    the content policy, unless its test has emptied `said`.
+    """
+    contexts: list[BrowserContext] = []
+    visits: list[Visit] = []
+
+    def open_window(member: Membership, **options: Any) -> Visit:
+        context = browser.new_context(**{"viewport": DESKTOP, **options})
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        session = signed_in(member).cookies[settings.SESSION_COOKIE_NAME].value
+        context.add_cookies(
+            [
+                {
+                    "name": settings.SESSION_COOKIE_NAME,
+                    "value": session,
+                    "url": live_server.url,
+                }
+            ]
+        )
+        visits.append(Visit(context.new_page(), live_server.url))
+        return visits[-1]
+
+    yield open_window
+    for context in contexts:
+        context.close()
+    assert [said for visit in visits for said in visit.said] == []

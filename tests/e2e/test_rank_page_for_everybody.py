@@ -1,0 +1,218 @@
+"""The ranking page for people who see, move and read in other ways.
+
+axe finds what can be read off the page; whether the focus is hidden behind something
+and whether targets are large enough is measured here, because axe does not say.
+Screenshots go to `var/screenshots`, to be looked at.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from playwright.sync_api import Page, expect
+
+from annotation import queue
+from annotation.models import Instructions, Membership, Project, Prompt
+from tests.e2e.conftest import DESKTOP, PHONE, Visitor
+from tests.e2e.test_rank_page_in_a_browser import started
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+WINDOWS: dict[str, dict[str, Any]] = {
+    "desktop": {"viewport": DESKTOP},
+    "wide": {"viewport": {"width": 1600, "height": 1000}},
+    "phone": {"viewport": PHONE, "has_touch": True},
+    "narrow": {"viewport": {"width": 320, "height": 568}},
+    "zoomed": {"viewport": {"width": 320, "height": 256}},
+    "dark": {"viewport": DESKTOP, "color_scheme": "dark"},
+    "dark-phone": {"viewport": PHONE, "color_scheme": "dark"},
+}
+
+LIST = """Low tide and high tide come **twice a day**. Here is why:
+
+1. The Moon pulls on the ocean below it.
+2. The Earth turns, so the bulge of water seems to travel.
+
+> Spring tides are larger: Sun and Moon pull in one line.
+"""
+CODE = """The height is roughly $h(t) = A\\cos(\\omega t + \\varphi)$, so:
+
+```python
+def height(hours: float, amplitude: float = 1.2) -> float:
+    # twice a day: once around in 12.42 hours
+    return amplitude * math.cos(2 * math.pi * hours / 12.42)  # metres above mean
+```
+
+| place | range |
+|---|--:|
+| Fundy | 16 m |
+| Kiel | 0.1 m |
+"""
+PLAIN = (
+    "The Moon is big and it pulls on the sea like a gentle magnet. When the water is"
+    " pulled toward the Moon it piles up a little, and that is high tide. "
+)
+TEXTS = [
+    LIST,
+    PLAIN,
+    CODE,
+    "The tides are caused by wind.",
+    PLAIN * 3,
+    "  ",
+    PLAIN * 14,
+]
+TEXTS += [
+    "גאות ושפל נגרמים על ידי הירח.",
+    "[More](https://example.org/tides) 🌊 " + PLAIN,
+]
+
+
+def make_rich_prompt(project: Project, k: int) -> None:
+    Instructions.objects.create(
+        project=project,
+        version=2,
+        text="Prefer answers that are **true**, then clear, then short.",
+    )
+    prompt = Prompt.objects.create(
+        project=project,
+        external_id="rich",
+        line_sha256="0" * 64,
+        messages=[
+            {"role": "system", "content": "You answer children of eight years."},
+            {
+                "role": "user",
+                "content": "Explain tides. Is it the **Moon**?",
+            },
+        ],
+    )
+    for number, text in enumerate(TEXTS[:k]):
+        prompt.responses.create(external_id=f"r{number}", text=text)
+    queue.open_slots([prompt])
+
+
+def look_at(page: Page, name: str) -> None:
+    folder: Path = settings.BASE_DIR / "var" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=folder / f"rank-{name}.png")
+    page.screenshot(path=folder / f"rank-{name}-whole.png", full_page=True)
+
+
+def faults(page: Page) -> list[tuple[str, Any]]:
+    """What axe holds against the page."""
+    options = {"runOnly": {"type": "tag", "values": RULES}}
+    found = Axe().run(page, options=options).response["violations"]
+    return [(fault["id"], [n["target"] for n in fault["nodes"]]) for fault in found]
+
+
+# null: nothing that takes room has the focus. Else its name, and whether the topmost
+# element at one of three of its points is itself, its child, or what it stands in.
+FOCUSED = """() => {
+  const e = document.activeElement;
+  if (!e || e === document.body) return null;
+  const r = e.getBoundingClientRect();
+  if (r.width < 3) return null;
+  const points = [[r.left + 2, r.top + 2], [r.right - 2, r.bottom - 2],
+                  [r.left + r.width / 2, r.top + r.height / 2]];
+  const seen = points.some(([x, y]) => {
+    const t = document.elementFromPoint(x, y);
+    return t && (t === e || e.contains(t) || (t.contains(e)
+      && ![document.body, document.documentElement].includes(t)
+      && !t.matches('#board, #prompt-bar, main, form, .workbench, .responses')));
+  });
+  return [e.id || e.textContent.trim().slice(0, 20), seen];
+}"""
+
+SMALL = """() => [...document.querySelectorAll('button, select, input, summary, a')]
+  .filter(e => e.checkVisibility({visibilityProperty: true}) && !e.closest('.text'))
+  .map(e => [e.id || e.className || e.textContent, (e.labels?.[0]?.contains(e)
+    ? e.labels[0] : e).getBoundingClientRect()])
+  .filter(([n, r]) => r.width > 2 && (r.width < 24 || r.height < 24))
+  .map(([n, r]) => `${n} ${r.width.toFixed(1)}x${r.height.toFixed(1)}`)"""
+
+
+def hidden_stops(page: Page, stops: int = 60) -> list[str]:
+    """Elements that had the focus and could not be seen, on the way by Tab."""
+    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    hidden = []
+    for _ in range(stops):
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(30)  # a frame, for the scrolling that focus causes
+        focused = page.evaluate(FOCUSED)
+        if focused and not focused[1]:
+            hidden.append(focused[0])
+    return hidden
+
+
+@pytest.mark.parametrize(
+    ("window", "k"),
+    [*((window, 9) for window in WINDOWS), ("desktop", 4), ("dark-phone", 4)],
+)
+def test_nobody_is_kept_from_ranking(
+    project: Project, alice: Membership, visit: Visitor, window: str, k: int
+) -> None:
+    make_rich_prompt(project, k)
+    page = started(visit(alice, reduced_motion="reduce", **WINDOWS[window])).page
+    look_at(page, f"{window}-{k}")
+    assert faults(page) == []
+    assert page.evaluate(SMALL) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert hidden_stops(page) == []
+
+
+@pytest.mark.parametrize("window", ["desktop", "phone", "zoomed", "dark"])
+def test_nobody_is_kept_from_mending_a_ranking(
+    project: Project, alice: Membership, visit: Visitor, window: str
+) -> None:
+    """Half-way, with a chip in hand, the board open and an error above."""
+    make_rich_prompt(project, 9)
+    page = started(visit(alice, reduced_motion="reduce", **WINDOWS[window])).page
+    page.locator("#tA").focus()
+    for key in "3314":
+        page.keyboard.press(key)
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("alert")).to_contain_text("E, F, G, H and I are unranked.")
+    if page.locator("#open-board").is_visible():
+        page.locator("#open-board").click()
+    page.locator("#pool .chip").first.click()
+    look_at(page, f"{window}-half-way")
+    assert faults(page) == []
+    assert page.evaluate(SMALL) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("window", ["desktop", "phone", "dark"])
+def test_the_page_without_script_can_be_read_and_mended(
+    project: Project, alice: Membership, visit: Visitor, window: str
+) -> None:
+    make_rich_prompt(project, 4)
+    page = visit(alice, java_script_enabled=False, **WINDOWS[window]).open(
+        "/p/tides/rank/"
+    )
+    page.get_by_role("button", name="Start ranking").click()
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("alert")).to_contain_text("A, B, C and D are unranked.")
+    look_at(page, f"{window}-without-script")
+
+
+@pytest.mark.parametrize("window", ["desktop", "phone", "dark"])
+def test_the_start_and_the_end_are_for_everybody(
+    project: Project, alice: Membership, visit: Visitor, window: str
+) -> None:
+    make_rich_prompt(project, 4)
+    page = visit(alice, **WINDOWS[window]).open("/p/tides/rank/")
+    look_at(page, f"{window}-start")
+    assert faults(page) == []
+    assert page.evaluate(SMALL) == []
+    page.get_by_role("button", name="Start ranking").click()
+    expect(page.locator("html.scripted")).to_be_attached()
+    page.locator("#tA").focus()
+    for key in "1234":
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Nothing left to rank")).to_be_visible()
+    look_at(page, f"{window}-end")
+    assert faults(page) == []
+    assert page.evaluate(SMALL) == []
