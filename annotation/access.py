@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec, cast
 
-from django.contrib.auth.decorators import login_required
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import resolve_url
+from django_htmx.http import HttpResponseClientRedirect
 
 from annotation.models import Membership, Project, Role, User
 
@@ -70,6 +73,14 @@ def load_membership(
     return membership
 
 
+def to_sign_in(request: HttpRequest) -> HttpResponseBase:
+    """Where signed-out people go. A page that refreshes a part of itself goes there as
+    a whole, or the form to sign in would stand in the place of that part."""
+    if "HX-Request" in request.headers:
+        return HttpResponseClientRedirect(resolve_url(settings.LOGIN_URL))
+    return redirect_to_login(request.get_full_path())
+
+
 def for_members(
     *roles: Role,
 ) -> Callable[
@@ -86,11 +97,12 @@ def for_members(
     def decorate(
         view: Callable[Concatenate[Member, P], HttpResponseBase],
     ) -> Callable[Concatenate[HttpRequest, str, P], HttpResponseBase]:
-        @login_required
         @wraps(view)
         def entered(
             request: HttpRequest, slug: str, *args: P.args, **kwargs: P.kwargs
         ) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                return to_sign_in(request)
             signed_in = cast(SignedInRequest, request)
             membership = load_membership(signed_in.user, slug, allowed)
             return view(Member(signed_in, membership), *args, **kwargs)

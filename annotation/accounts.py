@@ -37,6 +37,8 @@ class InvitedOnly(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has n
 
     def is_safe_url(self, url: str | None) -> bool:
         """Whether `next` stays on this very site, and on https where it is."""
+        if not url or not url.isprintable():
+            return False
         return url_has_allowed_host_and_scheme(
             url, {self.request.get_host()}, require_https=self.request.is_secure()
         )
@@ -148,7 +150,7 @@ def ask_for_reset(request: HttpRequest) -> HttpResponse:
     return response
 
 
-# --- Accounts and one-time links -----------------------------------------------------
+# --- Accounts and one-time links --------------------------------------------------
 
 
 def account_of(email: str) -> tuple[User, bool]:

@@ -33,7 +33,7 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[m
     def _save(self, name: str, content: "File[bytes]") -> str:
         """Own scripts are served without their comments: readers have the source."""
         if name.startswith(OWN_SCRIPTS) and name.endswith(".js"):
-            content = ContentFile(without_comments(content.read()))
+            content = ContentFile(without_comments(b"".join(content.chunks())))
         return str(super()._save(name, content))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from django.db import connection
 from django.db.models.functions import Now
 
 from annotation.import_report import ImportReport, batches, checked_lines
@@ -178,16 +179,28 @@ def _write(project: Project, new: list[NewRanking]) -> None:
             new, _assignments(project, new, labelers), strict=True
         )
     )
-    Placement.objects.bulk_create(
-        Placement(
-            ranking=stored,
-            response_id=ranking.responses[response],
-            rank=rank,
-            raw_rank=ranking.line.raw_ranks[response],
-        )
+    _copy_placements(
+        (stored.pk, ranking.responses[response], rank, ranking.line.raw_ranks[response])
         for stored, ranking in zip(rankings, new, strict=True)
         for response, rank in ranking.line.ranks.items()
     )
+
+
+def _copy_placements(rows: Iterable[tuple[int, int, int, int]]) -> None:
+    """(ranking, response, rank, raw rank) by COPY, the way in for many small rows.
+
+    There are up to nine of them for each ranking, and as objects they would cost more
+    than all the rest of an import. Triggers and constraints hold as for INSERT.
+    """
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            f"COPY {Placement._meta.db_table} (ranking_id, response_id, rank, raw_rank)"
+            " FROM STDIN"
+        ) as copy,
+    ):
+        for row in rows:
+            copy.write_row(row)
 
 
 def _labelers(project: Project, names: set[str]) -> dict[str, int]:

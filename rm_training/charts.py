@@ -69,7 +69,7 @@ def svg(figure: Figure) -> bytes:
 
 
 def _draw_loss(axes: Axes, curves: Curves, palette: Palette) -> None:
-    axes.set_title("Loss (nats)", loc="left")
+    axes.set_title("Loss (nats)", loc="left", color=palette.ink)
     axes.axhline(CHANCE_LOSS, ls="--", lw=1, color=palette.muted, label="chance, ln 2")
     _draw_train(axes, curves.loss, palette)
     known = [(row.step, row.loss) for row in curves.heldout if row.loss is not None]
@@ -77,7 +77,7 @@ def _draw_loss(axes: Axes, curves: Curves, palette: Palette) -> None:
 
 
 def _draw_accuracy(axes: Axes, curves: Curves, palette: Palette) -> None:
-    axes.set_title("Pairs ordered as the labeler did", loc="left")
+    axes.set_title("Pairs ordered as the labeler did", loc="left", color=palette.ink)
     axes.axhline(CHANCE_ACCURACY, ls="--", lw=1, color=palette.muted, label="chance")
     _draw_train(axes, curves.accuracy, palette)
     known = [
@@ -110,7 +110,7 @@ def _draw(
 
 def _mark_best(axes: Axes, best: HeldOut | None, palette: Palette) -> None:
     if best is not None:
-        label = f"best so far, step {best.step}"
+        label = f"best, step {best.step}"
         axes.axvline(best.step, lw=1, ls=":", color=palette.heldout, label=label)
 
 
@@ -118,7 +118,6 @@ def _dress(axes: Axes, palette: Palette, *, empty: bool) -> None:
     axes.set_facecolor("none")
     axes.set_xlabel("Step", color=palette.muted)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.title.set_color(palette.ink)
     axes.tick_params(colors=palette.muted)
     axes.grid(visible=True, color=palette.grid, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)

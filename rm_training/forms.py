@@ -63,6 +63,7 @@ class RetrainForm(forms.Form):
     def __init__(self, *args: Any, project: Project) -> None:
         """Offers the bases and datasets of this project only."""
         super().__init__(*args)
+        self.label_suffix = ""
         self.bases = base_models(project)
         self.datasets = Dataset.objects.filter(project=project).order_by("-pk")
         base = cast(forms.ChoiceField, self.fields["base_model"])

@@ -50,7 +50,8 @@ class AttemptReporter:
         pace = elapsed / (report.step - self._first_step + 1)
         self._latest = report.to_dict() | {"seconds_per_step": pace}
         self._unwritten[report.step] = self._latest
-        if first or time.monotonic() - self._written_at >= SECONDS_BETWEEN_WRITES:
+        waited = time.monotonic() - self._written_at
+        if first or waited >= SECONDS_BETWEEN_WRITES or self._is_kept(report.step):
             self._write()
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
@@ -65,9 +66,18 @@ class AttemptReporter:
         log.info("training note", run=self._run.pk, note=note)
 
     def should_stop(self) -> bool:
-        """Whether the process was asked to end. Raises LeaseLostError."""
+        """Whether the process was asked to end; then all is written, because the next
+        attempt goes on after this step. Raises LeaseLostError."""
         self._lease.check()
-        return self._stopping()
+        stop = self._stopping()
+        if stop and self._unwritten:
+            self._write()
+        return stop
+
+    def _is_kept(self, step: int) -> bool:
+        """Whether a checkpoint follows: no later attempt will measure this step."""
+        every = self._run.config["checkpoint_every"]
+        return bool(every) and step % every == 0
 
     def _write(self) -> None:
         """One transaction, fenced by its first statement:

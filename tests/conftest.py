@@ -5,7 +5,7 @@ is signed in and belongs to another project.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,18 @@ from annotation.models import (
     Response,
     Role,
 )
+from tests.loopback_only import sitecustomize as loopback_only
 from tests.real_data import real_data
 
 __all__ = ["real_data"]
+
+
+@pytest.fixture(autouse=True)
+def no_traffic_but_loopback() -> Iterator[None]:
+    """A test that reaches for another machine fails, even if the error was caught."""
+    yield
+    tried, loopback_only.outside[:] = list(loopback_only.outside), []
+    assert not tried, f"connections that left this machine: {tried}"
 
 
 def make_member(project: Project, name: str, role: Role) -> Membership:
@@ -92,7 +101,7 @@ def stranger(db: None) -> Membership:
 
 @pytest.fixture
 def signed_in() -> Callable[[Membership], Client]:
-    """`signed_in(alice)` is a browser of hers, CSRF checks included."""
+    """`signed_in(alice)` is a browser of hers, whose forms carry their token."""
 
     def sign_in(member: Membership) -> Client:
         client = Client()

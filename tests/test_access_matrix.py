@@ -16,9 +16,11 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from annotation.models import Assignment, Membership, Project, Role, User
+from ranking.datasets import freeze
 from ranking.models import Dataset
 from rm_training.models import RewardModel, TrainingRun
 from tests.conftest import make_member, make_prompt
+from tests.ranking.rows import store_ranking
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +62,7 @@ SITE_ADMINS: Answers = {
 }
 MEMBERS = allowed("labeler", "other", "researcher", "admin")
 LABELERS = allowed("labeler", "other")
+ITS_LABELER = {**allowed("labeler"), "other": NOT_THERE}
 ADMINS = allowed("admin")
 STAFF = allowed("researcher", "admin")
 # What belongs to the labeler alone; to the other one it does not exist.
@@ -147,6 +150,13 @@ def a_dataset(cast: Cast) -> Arguments:
     return {**the_project(cast), "name": dataset.name}
 
 
+def a_dataset_file(cast: Cast) -> Arguments:
+    ranks = {"r1": 1, "r2": 2, "r3": 3, "r4": 4}
+    store_ranking(make_prompt(cast.project), cast.labeler, ranks)
+    frozen = freeze(cast.project)
+    return {**the_project(cast), "name": frozen.name, "kind": "pairs"}
+
+
 def a_run(cast: Cast) -> Arguments:
     name = a_dataset(cast)["name"]
     run = TrainingRun.objects.create(
@@ -221,6 +231,21 @@ ROWS = {
     "members": row(GET=ADMINS),
     "add_member": row(POST=ADMINS),
     "fresh_link": row(the_labelers_membership, POST=ADMINS),
+    # Ranking
+    "rank": row(GET=LABELERS),
+    "rank_claim": row(POST=LABELERS),
+    "rank_prompt": row(the_labelers_assignment, GET=ITS_LABELER, POST=ITS_LABELER),
+    "rank_renew": row(the_labelers_assignment, POST=ITS_LABELER),
+    "rank_release": row(the_labelers_assignment, POST=ITS_LABELER),
+    # Prompts and rankings from files
+    "prompts": row(GET=ADMINS),
+    "import_prompts": row(GET=ADMINS, POST=ADMINS),
+    "import_rankings": row(GET=ADMINS, POST=ADMINS),
+    # Datasets
+    "datasets": row(GET=STAFF),
+    "freeze_dataset": row(POST=STAFF),
+    "dataset": row(a_dataset, GET=STAFF),
+    "dataset_file": row(a_dataset_file, GET=STAFF),
     # Agreement
     "agreement": row(GET=STAFF),
     # Training runs and reward models
@@ -294,10 +319,11 @@ def wrong(
 ) -> str | None:
     """What is wrong with an answer: its status, or that a refusal tells something."""
     status = response.status_code
+    body = response.getvalue()  # to the end, where a download closes its file
     if status not in expected:
         return f"gave {status}, not {sorted(expected)}"
     if expected is TO_LOGIN and not response["Location"].startswith(LOGIN):
         return f"led to {response['Location']}"
-    if expected is not IN and project.title.encode() in response.getvalue():
+    if expected is not IN and project.title.encode() in body:
         return "named the project in its refusal"
     return None

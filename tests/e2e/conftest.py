@@ -1,7 +1,5 @@
 """A real browser on the real pages, under the content policy that production has."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,9 +8,7 @@ from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from annotation.models import Membership
-from tests.conftest import make_member
-
-__all__ = ["make_member"]
+from tests.browser import find_browser
 
 DESKTOP = {"width": 1200, "height": 800}
 PHONE = {"width": 390, "height": 780}
@@ -23,9 +19,9 @@ def browser_type_launch_args(
     browser_type_launch_args: dict[str, Any],
 ) -> dict[str, Any]:
     """The installed Chromium; tests without one fail here, and are never skipped."""
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    chromium = find_browser()
     if not chromium:
-        pytest.fail("No Chromium: install one, or name its path in CHROMIUM.")
+        pytest.fail("No browser: install Chromium, or name its path in CHROMIUM.")
     return browser_type_launch_args | {
         "executable_path": chromium,
         # The sandbox needs rights that a container's root does not have.

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -105,7 +104,7 @@ class Stack:
         try:
             with urllib.request.urlopen(f"{self.url}/livez", timeout=5) as answer:
                 return bool(answer.status == 200)
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # refused, reset or slow: not up yet
             return False
 
 

@@ -13,8 +13,8 @@ from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from playwright.sync_api import Page, expect
 
+from annotation import queue
 from annotation.models import Instructions, Membership, Project, Prompt
-from tests.conftest import make_prompt
 from tests.e2e.conftest import DESKTOP, PHONE, Visitor
 from tests.e2e.test_rank_page_in_a_browser import started
 
@@ -70,25 +70,27 @@ TEXTS += [
 ]
 
 
-def make_rich_prompt(project: Project, k: int) -> Prompt:
+def make_rich_prompt(project: Project, k: int) -> None:
     Instructions.objects.create(
         project=project,
         version=2,
         text="Prefer answers that are **true**, then clear, then short.",
     )
-    prompt = make_prompt(project, k=0, slots=2)
-    for number, text in enumerate(TEXTS[:k]):
-        prompt.responses.create(external_id=f"r{number}", text=text)
-    Prompt.objects.filter(pk=prompt.pk).update(
+    prompt = Prompt.objects.create(
+        project=project,
+        external_id="rich",
+        line_sha256="0" * 64,
         messages=[
             {"role": "system", "content": "You answer children of eight years."},
             {
                 "role": "user",
-                "content": "Explain tides to a child. Is it the **Moon**?",
+                "content": "Explain tides. Is it the **Moon**?",
             },
-        ]
+        ],
     )
-    return prompt
+    for number, text in enumerate(TEXTS[:k]):
+        prompt.responses.create(external_id=f"r{number}", text=text)
+    queue.open_slots([prompt])
 
 
 def look_at(page: Page, name: str) -> None:

@@ -39,6 +39,12 @@ def chosen_prompts() -> list[str]:
     return chosen
 
 
+def go(page: Page, name: str) -> None:
+    """Follow a link of the project's navigation."""
+    navigation = page.get_by_role("navigation", name="Project")
+    navigation.get_by_role("link", name=name, exact=True).click()
+
+
 @dataclass
 class WholeJob:
     """One installation, one browser, and the people at work."""
@@ -77,10 +83,13 @@ class WholeJob:
             page.get_by_label("Name in addresses").fill("whole")
             page.get_by_label("Labelers for a prompt").fill("2")
             page.get_by_role("button", name="Make the project").click()
-            page.get_by_role("link", name="Prompts", exact=True).click()
+            go(page, "Prompts")
+            page.get_by_role("link", name="Import prompts").click()
             page.set_input_files("input[type=file]", prompts)
-            page.get_by_role("button", name=re.compile("Import", re.I)).click()
-            expect(page.locator("main")).to_contain_text(f"{len(rows)}")
+            page.get_by_role("button", name="Import", exact=True).click()
+            expect(page.locator("main")).to_contain_text(
+                re.compile(f"{len(rows)}.*imported", re.I | re.S)
+            )
             for name, role in (
                 ("admin", "admin"),
                 ("alice", "labeler"),
@@ -93,9 +102,9 @@ class WholeJob:
 
     def let_in(self, page: Page, name: str, role: str) -> str:
         """Add a member; the link to hand to them."""
-        page.get_by_role("link", name="Members", exact=True).click()
+        go(page, "Members")
         page.get_by_label("E-mail address").fill(f"{name}@example.org")
-        page.get_by_label("Name", exact=True).fill(name)
+        page.get_by_label(re.compile("^Name")).fill(name)
         page.get_by_label("Role").select_option(role)
         page.get_by_role("button", name="Add member").click()
         return link_in(page.content().replace("</", " </").replace('"', " "))
@@ -140,7 +149,7 @@ class WholeJob:
     def read_agreement(self, page: Page) -> None:
         """Both ranked by position and saw different orders, so they rarely agree; what
         matters is that every comparison is there."""
-        page.get_by_role("link", name="Agreement").click()
+        go(page, "Agreement")
         main = page.locator("main")
         expect(main).to_contain_text("by 2 labelers")
         prompts = len(chosen_prompts())
@@ -153,9 +162,10 @@ class WholeJob:
 
     def rank_everything(self, page: Page) -> None:
         """Every prompt by keyboard: A and B tied, then C, then D."""
-        page.get_by_role("link", name="Rank", exact=True).click()
+        go(page, "Rank")
         page.get_by_role("button", name="Start ranking").click()
         for _ in chosen_prompts():
+            expect(page.locator("#pool")).to_be_visible()  # the script is there
             page.locator("#tA").focus()
             for key in TIE_KEYS:
                 page.keyboard.press(key)
@@ -170,12 +180,10 @@ class WholeJob:
 
     def download_pairs(self, page: Page, folder: Path) -> None:
         """Freeze what was ranked, and download its pairs."""
-        page.get_by_role("link", name="Datasets").click()
+        go(page, "Datasets")
         page.get_by_role("button", name=re.compile("Freeze")).click()
         with page.expect_download() as waiting:
-            page.get_by_role("button", name=re.compile("pairs", re.I)).or_(
-                page.get_by_role("link", name=re.compile("pairs", re.I))
-            ).first.click()
+            page.get_by_role("link", name="Download pairs").click()
         path = folder / "pairs.download"
         waiting.value.save_as(path)
         pairs = [json.loads(line) for line in path.read_text().splitlines()]
@@ -183,7 +191,7 @@ class WholeJob:
 
     def retrain(self, page: Page, **settings: str) -> Path:
         """Start a run from the SFT model; the folder of the model it made."""
-        page.get_by_role("link", name="Training runs").click()
+        go(page, "Training runs")
         page.get_by_label("Base model").select_option(index=0)
         page.get_by_text("Settings", exact=True).click()
         for label, value in settings.items():

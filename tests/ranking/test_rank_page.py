@@ -76,6 +76,20 @@ def token_in_use() -> str:
     return Assignment.objects.get(state=AssignmentState.CLAIMED).token
 
 
+def asked_with(project: Project, **fields: Any) -> None:
+    """A prompt with fields of the test's own, and four responses full of secrets."""
+    fields = {"external_id": "p1", "line_sha256": "0" * 64, **fields}
+    prompt = Prompt.objects.create(project=project, **fields)
+    for number in range(4):
+        prompt.responses.create(
+            external_id=f"sentinel-response-{number}",
+            text=f"Answer {number}.",
+            model=f"sentinel-model-{number}",
+            params={"sentinel-temperature": 0.1234567},
+        )
+    queue.open_slots([prompt])
+
+
 # --- Who gets in ------------------------------------------------------------------
 
 
@@ -194,15 +208,16 @@ def test_nothing_is_ranked_beforehand(page: str, her: Client) -> None:
 
 
 def test_turns_are_marked_and_texts_are_rendered_without_danger(
-    page: str, her: Client
+    project: Project, her: Client
 ) -> None:
-    Prompt.objects.update(
+    asked_with(
+        project,
         messages=[
             {"role": "system", "content": "Be **brief**."},
             {"role": "user", "content": "<script>alert(1)</script>"},
-        ]
+        ],
     )
-    html = her.get(page).content.decode()
+    html = her.post(CLAIM, follow=True).content.decode()
     assert '<div class="turn system">' in html
     assert "<strong>brief</strong>" in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
@@ -230,9 +245,6 @@ def test_a_prompt_that_went_to_somebody_else_says_so(
     assert "your ranking is kept" in text(her.get(page))
 
 
-SENTINELS = {"external_id": "sentinel-response", "model": "sentinel-model"}
-
-
 def test_the_page_holds_no_model_id_or_parameter(
     project: Project, her: Client, alice: Membership
 ) -> None:
@@ -243,19 +255,13 @@ def test_the_page_holds_no_model_id_or_parameter(
         for table in ("annotation_assignment", "annotation_instructions"):
             cursor.execute(f"ALTER SEQUENCE {table}_id_seq RESTART 771000500")
     Instructions.objects.create(project=project, version=2, text="Be fairer.")
-    prompt = make_prompt(project, "sentinel-prompt", k=0)
-    Prompt.objects.update(
+    asked_with(
+        project,
+        external_id="sentinel-prompt",
         messages=[{"role": "user", "content": "Why?"}],
         tags=["sentinel-tag"],
         metadata={"sentinel-metadata": 1},
     )
-    for number in range(4):
-        prompt.responses.create(
-            external_id=f"sentinel-response-{number}",
-            text=f"Answer {number}.",
-            model=f"sentinel-model-{number}",
-            params={"sentinel-temperature": 0.1234567},
-        )
     page = str(her.post(CLAIM)["Location"])
     shown = her.get(page)
     refused = her.post(page, {"tier_A": "1"})

@@ -54,7 +54,7 @@ def test_chance_is_ln_2_and_one_half() -> None:
 
 def test_the_best_evaluation_is_marked_in_both_panels() -> None:
     for axes in panels(CURVES):
-        assert [x for x, _ in line(axes, "best so far, step 4")] == [4, 4]
+        assert [x for x, _ in line(axes, "best, step 4")] == [4, 4]
 
 
 def test_a_run_without_a_step_says_so_in_its_figure() -> None:
@@ -96,6 +96,12 @@ def test_the_same_data_gives_the_same_bytes_of_a_picture(
     assert ElementTree.fromstring(first).tag.endswith("svg")
     assert (DARK if dark else LIGHT).heldout.encode() in first
     assert b"<script" not in first
+
+
+def test_titles_can_be_read_on_dark_paper() -> None:
+    for axes in training_figure(CURVES, dark=True).axes:
+        assert axes.get_title(loc="left")
+        assert axes._left_title.get_color() == DARK.ink  # type: ignore[attr-defined]
 
 
 def test_a_narrow_figure_is_taller_than_wide() -> None:

@@ -216,6 +216,21 @@ def test_nothing_changes_by_get(
     assert {client.get(url).status_code for url in addresses(run)["POST"]} == {405}
 
 
+def test_every_form_carries_its_token(
+    ranked: Project, researcher: Membership, signed_in: SignedIn
+) -> None:
+    client = signed_in(researcher)
+    done(ranked)
+    for run, forms in ((running(ranked), 1), (done(ranked, in_use=False), 1)):
+        main = client.get(reverse("run", args=["tides", run.pk])).content.decode()
+        main = main[main.index("<main") :]
+        assert main.count('method="post"') == forms
+        assert main.count("csrfmiddlewaretoken") == forms
+    main = client.get(reverse("runs", args=["tides"])).content.decode()
+    main = main[main.index("<main") :]
+    assert main.count('method="post"') == main.count("csrfmiddlewaretoken") == 1
+
+
 def test_a_run_or_model_of_another_project_is_not_here(
     ranked: Project, researcher: Membership, signed_in: SignedIn
 ) -> None:

@@ -1,6 +1,7 @@
 """A training run from the request to the model, on a real Postgres, with a model so
 tiny that a whole run takes half a second."""
 
+import contextlib
 import dataclasses
 import errno
 import os
@@ -251,7 +252,7 @@ def test_quick_steps_are_written_together_but_evaluations_at_once(
     ranked: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reporting, "SECONDS_BETWEEN_WRITES", 3600.0)
-    run = new_run(ranked, eval_every=4)
+    run = new_run(ranked, eval_every=4, checkpoint_every=0)
     seen: list[int] = []
 
     def look() -> bool:
@@ -412,6 +413,21 @@ def test_a_repeated_step_is_measured_once(ranked: Project) -> None:
     carry_out(run)
     rows = list(run.metrics.values_list("step", "attempt"))
     assert rows == [(s, 1) for s in range(1, 5)] + [(s, 2) for s in range(5, 9)]
+
+
+@pytest.mark.parametrize("ends", [kill, lambda: True])
+def test_no_step_is_missing_where_a_later_attempt_goes_on(
+    ranked: Project, monkeypatch: pytest.MonkeyPatch, ends: Callable[[], Any]
+) -> None:
+    monkeypatch.setattr(reporting, "SECONDS_BETWEEN_WRITES", 3600.0)
+    run = new_run(ranked, eval_every=100, checkpoint_every=3)
+    with contextlib.suppress(Killed):
+        carry_out(run, at_question(6, ends))
+    let_the_lease_run_out(run)
+    carry_out(run)
+    assert (run.state, run.attempt) == ("done", 2)
+    steps = list(run.metrics.values_list("step", flat=True))
+    assert steps == list(range(1, STEPS + 1))
 
 
 def test_a_run_without_checkpoints_starts_over_and_its_old_steps_go(

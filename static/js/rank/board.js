@@ -3,7 +3,8 @@
 import { highest, whereIs } from "./order.js";
 import { say } from "./talk.js";
 
-const THRESHOLD = 6; // px before a press becomes a drag
+// Px before a press becomes a drag.
+const THRESHOLD = 6;
 const PLACES = ".gap, li[data-tier], #pool";
 
 export function makeBoard(root, moved) {
@@ -11,13 +12,15 @@ export function makeBoard(root, moved) {
   const chips = [...root.querySelectorAll(".chip")];
   const pool = root.querySelector("#pool");
   let shown = {};
-  let picked = null; // the chip in hand after a click
-  let held = null; // the chip under the pointer: {chip, x, y, over, dragged}
+  // The chip in hand after a click.
+  let picked = null;
+  // The chip under the pointer: {chip, x, y, over, dragged}.
+  let held = null;
 
   function pick(chip) {
     picked = chip;
     root.classList.toggle("picking", Boolean(chip));
-    for (const one of chips) one.setAttribute("aria-pressed", String(one === chip));
+    for (const one of chips) one.ariaPressed = String(one === chip);
     if (chip) say(`Response ${chip.dataset.letter} picked up. Choose a tier.`);
   }
 
@@ -44,22 +47,23 @@ export function makeBoard(root, moved) {
       const home = tiers[letter] ? rows[tiers[letter] - 1].querySelector(".chips") : pool;
       const after = [...home.children].find((other) => other.dataset.letter > letter);
       if (chip.parentElement !== home) home.insertBefore(chip, after ?? null);
-      chip.setAttribute("aria-label", `Response ${letter}, ${whereIs(tiers, letter)}`);
+      chip.ariaLabel = `Response ${letter}, ${whereIs(tiers, letter)}`;
     }
     if (chips.includes(focused)) focused.focus({ preventScroll: true });
   }
 
-  root.addEventListener("click", (event) => {
+  root.onclick = (event) => {
     const chip = event.target.closest(".chip");
     const place = event.target.closest(PLACES);
-    if (held?.dragged) held = null; // the click that ends a drag
+    // The click that ends a drag.
+    if (held?.dragged) held = null;
     else if (picked && picked !== chip && place && !(chip && place === pool)) {
       const choice = picked;
       drop(choice, place, "tap");
       choice.focus();
     } else if (chip === picked) putDown();
     else if (chip) pick(chip);
-  });
+  };
 
   // --- Dragging: dropped only when released over a place -----------------------------
 

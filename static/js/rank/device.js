@@ -41,7 +41,7 @@ export function remembered(box) {
 // visible. Moves are counted by how they were made.
 
 const LONGEST_GAP = 30_000;
-const SIGNS = ["keydown", "pointerdown", "pointermove", "wheel", "scroll", "touchmove"];
+const SIGNS = ["keydown", "pointerdown", "wheel", "scroll"];
 
 export function startClock(before) {
   const measured = { active_ms: 0, wall_ms: 0, n_moves: 0, n_undos: 0, ...before };

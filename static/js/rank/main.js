@@ -19,7 +19,8 @@ const select = (letter) => at(`t${letter}`);
 const past = [];
 const future = [];
 let tiers = Object.fromEntries(letters.map((l) => [l, Number(select(l).value)]));
-let lineBefore = null; // the order when the order line was entered
+// The order when the order line was entered.
+let lineBefore = null;
 let busy = false;
 
 const refused = "refused" in form.dataset;
@@ -35,7 +36,7 @@ const startOnA = remembered(at("start-on-a"));
 const full = () => !order.unranked(tiers).length;
 const count = () => letters.length - order.unranked(tiers).length;
 const ranked = () => `${count()} of ${letters.length} ranked`;
-const off = (id, disabled) => at(id).setAttribute("aria-disabled", String(disabled));
+const off = (id, disabled) => (at(id).ariaDisabled = String(disabled));
 const time = (when) => new Date(when).toTimeString().slice(0, 5);
 
 function draw() {
@@ -55,7 +56,7 @@ function draw() {
 function keep() {
   const uuid = form.elements.submission_uuid.value;
   const saved = saveDraft(token, { tiers, uuid, measured: clock.measured() });
-  at("saved").textContent = saved ? `Saved ${time(Date.now())}` : "Not saved on this device";
+  at("saved").textContent = saved ? `Saved ${time(Date.now())}` : form.dataset.unsaved;
 }
 
 function go(letter) {
@@ -65,11 +66,11 @@ function go(letter) {
   card.scrollIntoView({ block: fits ? "nearest" : "start" });
 }
 
-const goOn = (letter) => {
+function goOn(letter) {
   const following = order.next(tiers, letter);
   if (following) go(following);
   else submit.focus();
-};
+}
 
 // --- Changing it ------------------------------------------------------------------
 
@@ -147,7 +148,7 @@ const COMMANDS = {
   submit: () => form.requestSubmit(submit),
 };
 
-form.addEventListener("keydown", (event) => {
+form.onkeydown = (event) => {
   if (event.key === "Escape" && board.putDown()) return;
   const found = command(event, letters, singleKeys());
   if (!found || (event.target === line && found.do !== "submit")) return;
@@ -155,7 +156,7 @@ form.addEventListener("keydown", (event) => {
   event.preventDefault();
   if (event.repeat) return;
   COMMANDS[found.do](found, event.target.closest("[data-letter]")?.dataset.letter);
-});
+};
 
 // --- The order line ---------------------------------------------------------------
 
@@ -176,7 +177,7 @@ line.onkeydown = (event) => {
   if (event.key === "Escape") {
     tiers = lineBefore;
     keep();
-    goOn(letters.at(-1));
+    submit.focus();
   } else if (full()) submit.focus();
 };
 
@@ -186,14 +187,14 @@ function notStored({ outcome, message, submission_uuid: uuid, replace }) {
   if (uuid) form.elements.submission_uuid.value = uuid;
   if (replace) {
     form.elements.replace.value = "on";
-    submit.textContent = "Replace it";
+    submit.textContent = form.dataset.replace;
   }
   keep();
   const signIn = outcome === "signedOut" ? at("sign-in").content.cloneNode(true) : "";
   warn(message ?? form.dataset[outcome], signIn);
 }
 
-form.addEventListener("submit", async (event) => {
+form.onsubmit = async (event) => {
   event.preventDefault();
   if (busy) return;
   if (!full()) {
@@ -213,7 +214,7 @@ form.addEventListener("submit", async (event) => {
   busy = false;
   form.ariaBusy = "false";
   notStored(answer);
-});
+};
 
 // While somebody is at work the prompt stays theirs: asked for three times a lease.
 let renewedAt = 0;
@@ -221,7 +222,8 @@ setInterval(async () => {
   const worked = clock.measured().active_ms;
   if (worked === renewedAt) return;
   renewedAt = worked;
-  if ((await post(renew, {})).held === false) warn(form.dataset.lost);
+  const { held } = await post(renew, {});
+  if (held === false) warn(form.dataset.lost);
 }, lease * 20_000);
 
 // --- Start ------------------------------------------------------------------------

@@ -11,7 +11,7 @@ export function followPrompt() {
   again.append(...turns.map((turn) => turn.cloneNode(true)));
   const open = (shown) => {
     again.hidden = !shown;
-    button.setAttribute("aria-expanded", String(shown));
+    button.ariaExpanded = String(shown);
   };
   button.onclick = () => open(again.hidden);
   new IntersectionObserver(([entry]) => {
@@ -22,11 +22,11 @@ export function followPrompt() {
 
 export function foldable(cards) {
   const button = (card) => card.querySelector(".fold");
-  const isOpen = (card) => button(card).getAttribute("aria-expanded") === "true";
+  const isOpen = (card) => button(card).ariaExpanded === "true";
   function fold(card, folded, how = "folded") {
     card.classList.remove("clipped", "folded");
     if (folded) card.classList.add(how);
-    button(card).setAttribute("aria-expanded", String(!folded));
+    button(card).ariaExpanded = String(!folded);
   }
   for (const card of cards) {
     button(card).hidden = false;

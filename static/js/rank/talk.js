@@ -31,7 +31,7 @@ export async function post(address, fields) {
     if (headers.get("Content-Type")?.startsWith("application/json")) {
       return { ...(await response.json()), outcome: ok ? "done" : "refused" };
     }
-    if (redirected || status === 401 || status === 403) return { outcome: "signedOut" };
+    if (redirected || [401, 403].includes(status)) return { outcome: "signedOut" };
     return { outcome: status < 500 && status !== 429 ? "blocked" : "unreached" };
   } catch {
     return { outcome: "unreached" };
