@@ -188,13 +188,13 @@ def test_the_page_without_script_can_be_read_and_mended(
     project: Project, alice: Membership, visit: Visitor, window: str
 ) -> None:
     make_rich_prompt(project, 4)
-    page = visit(alice, java_script_enabled=False, **WINDOWS[window]).open(
-        "/p/tides/rank/"
-    )
+    her_window = visit(alice, java_script_enabled=False, **WINDOWS[window])
+    page = her_window.open("/p/tides/rank/")
     page.get_by_role("button", name="Start ranking").click()
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_role("alert")).to_contain_text("A, B, C and D are unranked.")
     look_at(page, f"{window}-without-script")
+    her_window.said.clear()  # the browser reports the status 422
 
 
 @pytest.mark.parametrize("window", ["desktop", "phone", "dark"])

@@ -28,10 +28,12 @@ export async function post(address, fields) {
   try {
     const response = await fetch(address, { ...asked, signal: AbortSignal.timeout(TIMEOUT) });
     const { ok, status, redirected, headers } = response;
+    // First, because the page to sign in at may answer in JSON too.
+    if (redirected || status === 401) return { outcome: "signedOut" };
     if (headers.get("Content-Type")?.startsWith("application/json")) {
       return { ...(await response.json()), outcome: ok ? "done" : "refused" };
     }
-    if (redirected || [401, 403].includes(status)) return { outcome: "signedOut" };
+    if (status === 403) return { outcome: "signedOut" };
     return { outcome: status < 500 && status !== 429 ? "blocked" : "unreached" };
   } catch {
     return { outcome: "unreached" };
