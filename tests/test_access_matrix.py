@@ -11,14 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.core.signals import request_finished
+from django.db import close_old_connections
 from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from annotation.models import Assignment, Membership, Project, Role, User
+from annotation.models import Membership, Project, Role, User
+from annotation.queue import claim
+from ranking.datasets import freeze
 from ranking.models import Dataset
 from rm_training.models import RewardModel, TrainingRun
 from tests.conftest import make_member, make_prompt
+from tests.ranking.rows import store_ranking
 
 pytestmark = pytest.mark.django_db
 
@@ -60,11 +65,10 @@ SITE_ADMINS: Answers = {
 }
 MEMBERS = allowed("labeler", "other", "researcher", "admin")
 LABELERS = allowed("labeler", "other")
-ITS_LABELER = {**allowed("labeler"), "other": NOT_THERE}
+# What belongs to the labeler alone; to the other one it does not exist.
+ITS_LABELER: Answers = {**allowed("labeler"), "other": NOT_THERE}
 ADMINS = allowed("admin")
 STAFF = allowed("researcher", "admin")
-# What belongs to the labeler alone; to the other one it does not exist.
-OWNER: Answers = {**LABELERS, "other": NOT_THERE}
 NOBODY: Answers = dict.fromkeys(ACTORS, REFUSED)
 
 # --- The cast and what addresses point at -----------------------------------------
@@ -131,21 +135,19 @@ def the_labelers_membership(cast: Cast) -> Arguments:
 
 def the_labelers_assignment(cast: Cast) -> Arguments:
     make_prompt(cast.project)
-    assignment = Assignment.objects.filter(project=cast.project).earliest("pk")
-    assignment.labeler, assignment.state = cast.labeler, "claimed"
-    assignment.lease_until = assignment.project.created_at
-    assignment.display_order = [0, 1, 2, 3]
-    assignment.save()
-    return {**the_project(cast), "token": assignment.token}
+    claimed = claim(cast.labeler)
+    assert claimed is not None
+    return {**the_project(cast), "token": claimed.token}
 
 
 def a_dataset(cast: Cast) -> Arguments:
-    dataset, _ = Dataset.objects.get_or_create(
-        project=cast.project,
-        name="ds-000000000000",
-        defaults={"content_sha256": "0" * 64, "filters": {}, "counts": {}},
-    )
-    return {**the_project(cast), "name": dataset.name}
+    ranks = {"r1": 1, "r2": 2, "r3": 2, "r4": 3}
+    store_ranking(make_prompt(cast.project), cast.labeler, ranks)
+    return {**the_project(cast), "name": freeze(cast.project).name}
+
+
+def a_dataset_file(cast: Cast) -> Arguments:
+    return {**a_dataset(cast), "kind": "rankings"}
 
 
 def a_run(cast: Cast) -> Arguments:
@@ -228,8 +230,16 @@ ROWS = {
     "rank_prompt": row(the_labelers_assignment, GET=ITS_LABELER, POST=ITS_LABELER),
     "rank_renew": row(the_labelers_assignment, POST=ITS_LABELER),
     "rank_release": row(the_labelers_assignment, POST=ITS_LABELER),
-    # Agreement
+    # Prompts
+    "prompts": row(GET=ADMINS),
+    "import_prompts": row(GET=ADMINS, POST=ADMINS),
+    # Agreement and datasets
     "agreement": row(GET=STAFF),
+    "import_rankings": row(GET=ADMINS, POST=ADMINS),
+    "datasets": row(GET=STAFF),
+    "freeze_dataset": row(POST=STAFF),
+    "dataset": row(a_dataset, GET=STAFF),
+    "dataset_file": row(a_dataset_file, GET=STAFF),
     # Training runs and reward models
     "runs": row(GET=STAFF),
     "retrain": row(POST=STAFF),
@@ -283,6 +293,7 @@ def test_everybody_meets_what_the_row_says(cast: Cast, name: str) -> None:
         for actor, expected in answers:
             response = browsers[actor].generic(verb, address)
             surprise = wrong(response, expected, cast.project)
+            finish(response)
             if surprise:
                 surprises.append(f"{actor}: {verb} {address} {surprise}")
     assert not surprises, "\n".join(surprises)
@@ -294,6 +305,13 @@ def browser_of(user: User | None) -> Client:
     if user is not None:
         client.force_login(user, "allauth.account.auth_backends.AuthenticationBackend")
     return client
+
+
+def finish(response: HttpResponseBase) -> None:
+    """Close an answer's files as a web server does, but not the test's connection."""
+    request_finished.disconnect(close_old_connections)
+    response.close()
+    request_finished.connect(close_old_connections)
 
 
 def wrong(
