@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.core.signals import request_finished
+from django.db import close_old_connections
 from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from annotation.models import Assignment, Membership, Project, Role, User
+from annotation.models import Membership, Project, Role, User
+from annotation.queue import claim
 from ranking.datasets import freeze
 from ranking.models import Dataset
 from rm_training.models import RewardModel, TrainingRun
@@ -62,11 +65,10 @@ SITE_ADMINS: Answers = {
 }
 MEMBERS = allowed("labeler", "other", "researcher", "admin")
 LABELERS = allowed("labeler", "other")
-ITS_LABELER = {**allowed("labeler"), "other": NOT_THERE}
+# What belongs to the labeler alone; to the other one it does not exist.
+ITS_LABELER: Answers = {**allowed("labeler"), "other": NOT_THERE}
 ADMINS = allowed("admin")
 STAFF = allowed("researcher", "admin")
-# What belongs to the labeler alone; to the other one it does not exist.
-OWNER: Answers = {**LABELERS, "other": NOT_THERE}
 NOBODY: Answers = dict.fromkeys(ACTORS, REFUSED)
 
 # --- The cast and what addresses point at -----------------------------------------
@@ -133,28 +135,19 @@ def the_labelers_membership(cast: Cast) -> Arguments:
 
 def the_labelers_assignment(cast: Cast) -> Arguments:
     make_prompt(cast.project)
-    assignment = Assignment.objects.filter(project=cast.project).earliest("pk")
-    assignment.labeler, assignment.state = cast.labeler, "claimed"
-    assignment.lease_until = assignment.project.created_at
-    assignment.display_order = [0, 1, 2, 3]
-    assignment.save()
-    return {**the_project(cast), "token": assignment.token}
+    claimed = claim(cast.labeler)
+    assert claimed is not None
+    return {**the_project(cast), "token": claimed.token}
 
 
 def a_dataset(cast: Cast) -> Arguments:
-    dataset, _ = Dataset.objects.get_or_create(
-        project=cast.project,
-        name="ds-000000000000",
-        defaults={"content_sha256": "0" * 64, "filters": {}, "counts": {}},
-    )
-    return {**the_project(cast), "name": dataset.name}
+    ranks = {"r1": 1, "r2": 2, "r3": 2, "r4": 3}
+    store_ranking(make_prompt(cast.project), cast.labeler, ranks)
+    return {**the_project(cast), "name": freeze(cast.project).name}
 
 
 def a_dataset_file(cast: Cast) -> Arguments:
-    ranks = {"r1": 1, "r2": 2, "r3": 3, "r4": 4}
-    store_ranking(make_prompt(cast.project), cast.labeler, ranks)
-    frozen = freeze(cast.project)
-    return {**the_project(cast), "name": frozen.name, "kind": "pairs"}
+    return {**a_dataset(cast), "kind": "rankings"}
 
 
 def a_run(cast: Cast) -> Arguments:
@@ -240,14 +233,13 @@ ROWS = {
     # Prompts and rankings from files
     "prompts": row(GET=ADMINS),
     "import_prompts": row(GET=ADMINS, POST=ADMINS),
+    # Agreement and datasets
+    "agreement": row(GET=STAFF),
     "import_rankings": row(GET=ADMINS, POST=ADMINS),
-    # Datasets
     "datasets": row(GET=STAFF),
     "freeze_dataset": row(POST=STAFF),
     "dataset": row(a_dataset, GET=STAFF),
     "dataset_file": row(a_dataset_file, GET=STAFF),
-    # Agreement
-    "agreement": row(GET=STAFF),
     # Training runs and reward models
     "runs": row(GET=STAFF),
     "retrain": row(POST=STAFF),
@@ -301,6 +293,7 @@ def test_everybody_meets_what_the_row_says(cast: Cast, name: str) -> None:
         for actor, expected in answers:
             response = browsers[actor].generic(verb, address)
             surprise = wrong(response, expected, cast.project)
+            finish(response)
             if surprise:
                 surprises.append(f"{actor}: {verb} {address} {surprise}")
     assert not surprises, "\n".join(surprises)
@@ -314,16 +307,22 @@ def browser_of(user: User | None) -> Client:
     return client
 
 
+def finish(response: HttpResponseBase) -> None:
+    """Close an answer's files as a web server does, but not the test's connection."""
+    request_finished.disconnect(close_old_connections)
+    response.close()
+    request_finished.connect(close_old_connections)
+
+
 def wrong(
     response: HttpResponseBase, expected: frozenset[int], project: Project
 ) -> str | None:
     """What is wrong with an answer: its status, or that a refusal tells something."""
     status = response.status_code
-    body = response.getvalue()  # to the end, where a download closes its file
     if status not in expected:
         return f"gave {status}, not {sorted(expected)}"
     if expected is TO_LOGIN and not response["Location"].startswith(LOGIN):
         return f"led to {response['Location']}"
-    if expected is not IN and project.title.encode() in body:
+    if expected is not IN and project.title.encode() in response.getvalue():
         return "named the project in its refusal"
     return None

@@ -12,7 +12,7 @@ from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from annotation.models import Project, User
-from tests.test_access_matrix import ACTORS, IN, ROWS, Cast, browser_of, cast
+from tests.test_access_matrix import ACTORS, IN, ROWS, Cast, browser_of, cast, finish
 
 __all__ = ["cast"]
 pytestmark = pytest.mark.django_db
@@ -120,6 +120,7 @@ def visits(cast: Cast, name: str, query: str = "") -> Iterator[HttpResponseBase]
         response = browser.get(address)
         assert rows_written() == before, f"{actor}: GET {address} wrote rows"
         yield response
+        finish(response)
 
 
 @pytest.mark.parametrize("name", READABLE)

@@ -206,30 +206,41 @@ FLOORS = {
 }
 
 
-def locked() -> dict[str, list[str]]:
-    """Lines of each requirement of the lock; the first one names it."""
+LOCKS = sorted(ROOT.glob("requirements*.lock"))
+
+
+def locked(lock: Path) -> dict[str, list[str]]:
+    """Lines of each requirement of a lock file; the first one names it."""
     found: dict[str, list[str]] = {}
-    for line in (ROOT / "requirements.lock").read_text().splitlines():
+    for line in lock.read_text().splitlines():
         if re.match(r"[A-Za-z0-9]", line):
             name = line.partition("==")[0]
             found[name] = [line]
         elif line.strip().startswith("--hash"):
-            found[name].append(line.strip())
+            found[name].append(line.strip(" \\"))
     return found
 
 
+def test_there_are_locks() -> None:
+    assert ROOT / "requirements.lock" in LOCKS
+
+
 @pytest.mark.parametrize("name", sorted(FLOORS))
-def test_the_lock_is_not_below_a_floor(name: str) -> None:
-    pinned = re.match(r"[^ ;]+==([^ ;\\]+)", locked()[name][0])
-    assert pinned is not None
-    assert Version(pinned[1]) >= Version(FLOORS[name])
+def test_no_lock_is_below_a_floor(name: str) -> None:
+    assert name in locked(ROOT / "requirements.lock")
+    for lock in LOCKS:
+        for line in locked(lock).get(name, [])[:1]:
+            pinned = re.match(r"[^ ;]+==([^ ;\\]+)", line)
+            assert pinned is not None, line
+            assert Version(pinned[1]) >= Version(FLOORS[name]), lock.name
 
 
-def test_everything_in_the_lock_is_pinned_with_its_hash() -> None:
-    for name, (first, *hashes) in locked().items():
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_everything_in_a_lock_is_pinned_with_its_hash(lock: Path) -> None:
+    for name, (first, *hashes) in locked(lock).items():
         assert "==" in first, name
         assert name == "torch" or hashes, name
-        assert all(re.match(r"--hash=sha256:[0-9a-f]{64}", line) for line in hashes)
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", h) for h in hashes)
 
 
 def test_torch_is_pinned_by_its_version_above_the_floor() -> None:
