@@ -4,7 +4,12 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_init
+from celery.signals import (
+    beat_init,
+    before_task_publish,
+    setup_logging,
+    worker_init,
+)
 from django.conf import settings
 
 from annotation.embedded.attach import ensure_running
@@ -23,7 +28,8 @@ def keep_our_logging(**_: Any) -> None:
 
 @worker_init.connect
 @beat_init.connect
+@before_task_publish.connect
 def start_embedded_broker(**_: Any) -> None:
-    """A worker needs the broker before it ever opens the database."""
+    """A worker, or who sends the first message, may never have opened the database."""
     if settings.EMBEDDED_VALKEY:
         ensure_running(settings.EMBEDDED_PLACES)

@@ -64,9 +64,9 @@ MODEL_ROOT = VAR_DIR / "models"
 
 # --- Servers ----------------------------------------------------------------------
 
-EMBEDDED_PLACES = places_of(VAR_DIR)
 EMBEDDED_POSTGRES = not _needed_in_production("DATABASE_URL")
 EMBEDDED_VALKEY = not _needed_in_production("REDIS_URL")
+EMBEDDED_PLACES = places_of(VAR_DIR, postgres=EMBEDDED_POSTGRES, valkey=EMBEDDED_VALKEY)
 _database: dict[str, Any] = {
     "ENGINE": "annotation.embedded",
     "NAME": "rankwell",

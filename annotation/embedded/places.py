@@ -23,11 +23,13 @@ PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
 
 @dataclass(frozen=True)
 class Places:
-    """Folders of one pair of embedded servers."""
+    """Folders of one pair of embedded servers, and which of the two are wanted."""
 
     var_dir: Path
     data: Path
     sockets: Path
+    postgres: bool = True
+    valkey: bool = True
 
     @property
     def postgres_data(self) -> Path:
@@ -67,7 +69,7 @@ def open_to_others(folder: Path) -> bool:
     return True
 
 
-def places_of(var_dir: Path) -> Places:
+def places_of(var_dir: Path, *, postgres: bool = True, valkey: bool = True) -> Places:
     """The folders that serve `var_dir`; always the same ones for the same folder.
 
     As root the servers run as a system user. Where `var_dir` or a parent of it is
@@ -83,4 +85,4 @@ def places_of(var_dir: Path) -> Places:
     too_long = len(os.fsencode(sockets / POSTGRES_SOCKET)) > LONGEST_SOCKET_PATH
     if too_long or not PLAIN_PATH.fullmatch(str(sockets)):
         sockets = SHORT_FOLDERS / f"rankwell-{os.geteuid()}-{name}"
-    return Places(var_dir=var_dir, data=data, sockets=sockets)
+    return Places(var_dir, data, sockets, postgres, valkey)

@@ -39,8 +39,9 @@ UNQUOTABLE = set('"$`\\\n')
 
 
 def answer(places: Places) -> bool:
-    """Whether both servers accept connections."""
-    return _answers(places.postgres_socket) and _answers(places.valkey_socket)
+    """Whether the servers that are wanted accept connections."""
+    postgres = not places.postgres or _answers(places.postgres_socket)
+    return postgres and (not places.valkey or _answers(places.valkey_socket))
 
 
 def make_data_folder(places: Places) -> None:
@@ -61,21 +62,23 @@ def make_data_folder(places: Places) -> None:
 
 
 def start(places: Places) -> None:
-    """Start whichever of the two servers is not running; see that the database exists.
+    """Start what is wanted and not running; see that the database exists.
 
     Errors: EmbeddedServerError with the reason in one line.
     """
     owner = server_owner()
     _refuse_closed_database(places)
     _make_folders(places, owner)
-    if not _answers(places.postgres_socket):
+    if not answer(places):
         _refuse_full_disk(places)
         if places.data != places.var_dir:
             sys.stderr.write(f"The embedded servers keep their data in {places.data}\n")
-        _make_cluster(places, owner)
-        _start_postgres(places, owner)
-    _create_database(places.sockets)
-    if not _answers(places.valkey_socket):
+    if places.postgres:
+        if not _answers(places.postgres_socket):
+            _make_cluster(places, owner)
+            _start_postgres(places, owner)
+        _create_database(places.sockets)
+    if places.valkey and not _answers(places.valkey_socket):
         _start_valkey(places, owner)
 
 
@@ -116,7 +119,10 @@ def _refuse_full_disk(places: Places) -> None:
 
 
 def _make_folders(places: Places, owner: pwd.struct_passwd | None) -> None:
-    for folder in (places.sockets, places.postgres_data, places.valkey_data):
+    wanted = [places.sockets]
+    wanted += [places.postgres_data] if places.postgres else []
+    wanted += [places.valkey_data] if places.valkey else []
+    for folder in wanted:
         if not folder.exists():
             _make_own_folder(folder, owner)
         _refuse_foreign(folder, owner)

@@ -250,11 +250,9 @@ def test_the_log_of_postgres_holds_no_statement(places: Places) -> None:
 
 
 def test_a_worker_takes_its_messages_from_the_embedded_broker(places: Places) -> None:
-    send = "from annotation.celery import app; app.send_task('celery.backend_cleanup')"
-    code = "from django.db import connection; connection.ensure_connection();" + send
     holder = Process(places.var_dir)
     sent = run(
-        *("manage.py", "shell", "--no-imports", "-c", code), var_dir=places.var_dir
+        *("manage.py", "shell", "--no-imports", "-c", SEND), var_dir=places.var_dir
     )
     assert sent.returncode == 0, sent.stderr
     worker = subprocess.Popen(
@@ -295,6 +293,33 @@ def test_two_folders_never_disturb_each_other_whatever_they_are_called(
     assert servers.answer(other)
     there.leave()
     assert not servers.answer(other)
+
+
+SEND = "from annotation.celery import app; app.send_task('celery.backend_cleanup')"
+CONNECT = "from django.db import connection; connection.ensure_connection()"
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "ours", "theirs"),
+    [
+        ({"DATABASE_URL": "postgres://a@127.0.0.1:1/b"}, SEND, "valkey", "postgres"),
+        ({"REDIS_URL": "redis://127.0.0.1:1/0"}, CONNECT, "postgres", "valkey"),
+    ],
+)
+def test_where_one_server_is_given_only_the_other_one_is_started(
+    new_folder: Callable[[str], Path],
+    given: dict[str, str],
+    code: str,
+    ours: str,
+    theirs: str,
+) -> None:
+    var_dir = new_folder(f"only {ours}")
+    command = ("manage.py", "shell", "--no-imports", "-c", code)
+    result = run(*command, var_dir=var_dir, **given)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (var_dir / ours).exists()
+    assert not (var_dir / theirs).exists()
+    assert not servers.answer(places_of(var_dir))
 
 
 COMMANDS_WITHOUT_DATABASE = [
