@@ -237,8 +237,7 @@ AXES_SENSITIVE_PARAMETERS = ["login", "csrfmiddlewaretoken", "next"]
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False  # no banner in front of a command's output
 SESSION_COOKIE_AGE = 14 * 24 * 3600
-SESSION_COOKIE_SAMESITE = "Lax"
-CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "annotation.errors.csrf_failure"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]  # probes come by plain http
@@ -247,8 +246,6 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 SECURE_PROXY_SSL_HEADER = (
     ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY and PRODUCTION else None
 )
-SECURE_REFERRER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
@@ -281,7 +278,6 @@ REST_FRAMEWORK = {
     "NUM_PROXIES": int(BEHIND_PROXY),
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 100,
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {"TITLE": "Rankwell", "VERSION": "v1"}
 
