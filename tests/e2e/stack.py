@@ -37,6 +37,8 @@ class Stack:
             "VAR_DIR": str(var_dir),
             "SITE_URL": self.url,
             "OMP_NUM_THREADS": "1",
+            # Every process refuses to connect to anything but this machine.
+            "PYTHONPATH": str(ROOT / "tests" / "loopback_only"),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
