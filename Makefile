@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PORT ?= 8000
 # Pinned by version, not by hash: the CPU build and the default build differ. Give
-# pip's options here to choose one: make install TORCH="torch==2.13.0 --index-url …"
+# pip's options here to choose one: make install TORCH="OPTIONS torch==2.13.0"
 TORCH ?= torch==2.13.0
 
 .PHONY: install demo test lint chaos bench fuzz browser lock

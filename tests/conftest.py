@@ -22,6 +22,7 @@ from annotation.models import (
     Response,
     Role,
 )
+from tests.browser import find_browser
 from tests.loopback_only import sitecustomize as loopback_only
 from tests.real_data import real_data
 
@@ -34,6 +35,21 @@ def no_traffic_but_loopback() -> Iterator[None]:
     yield
     tried, loopback_only.outside[:] = list(loopback_only.outside), []
     assert not tried, f"connections that left this machine: {tried}"
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(
+    browser_type_launch_args: dict[str, Any],
+) -> dict[str, Any]:
+    """The installed Chromium; tests without one fail here, and are never skipped."""
+    chromium = find_browser()
+    if not chromium:
+        pytest.fail("No browser: install Chromium, or name its path in CHROMIUM.")
+    return browser_type_launch_args | {
+        "executable_path": chromium,
+        # The sandbox needs rights that a container's root does not have.
+        "args": ["--no-sandbox", "--disable-dev-shm-usage"],
+    }
 
 
 def make_member(project: Project, name: str, role: Role) -> Membership:

@@ -8,25 +8,9 @@ from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from annotation.models import Membership
-from tests.browser import find_browser
 
 DESKTOP = {"width": 1200, "height": 800}
 PHONE = {"width": 390, "height": 780}
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(
-    browser_type_launch_args: dict[str, Any],
-) -> dict[str, Any]:
-    """The installed Chromium; tests without one fail here, and are never skipped."""
-    chromium = find_browser()
-    if not chromium:
-        pytest.fail("No browser: install Chromium, or name its path in CHROMIUM.")
-    return browser_type_launch_args | {
-        "executable_path": chromium,
-        # The sandbox needs rights that a container's root does not have.
-        "args": ["--no-sandbox", "--disable-dev-shm-usage"],
-    }
 
 
 class Visit:

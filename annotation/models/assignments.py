@@ -1,0 +1,111 @@
+"""Who is asked to rank what."""
+
+import secrets
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from annotation.models.projects import Instructions, Membership, Project
+from annotation.models.prompts import Prompt
+
+
+def random_token() -> str:
+    """A name that cannot be guessed and says nothing about order or content."""
+    return secrets.token_urlsafe(16)
+
+
+class AssignmentState(models.TextChoices):
+    """Where a slot of the queue stands."""
+
+    OPEN = "open"  # nobody has it
+    CLAIMED = "claimed"  # somebody has it until the lease ends, or longer if unclaimed
+    COMPLETED = "completed"  # it holds a ranking that counts
+    EXPIRED = "expired"  # its lease ran out and its slot went to somebody else
+    SKIPPED = "skipped"  # its labeler gave it back with a reason
+
+
+class AssignmentSource(models.TextChoices):
+    """Whether the queue handed it out, or an import brought it along."""
+
+    QUEUE = "queue"
+    IMPORTED = "imported"
+
+
+class Assignment(models.Model):
+    """One labeler asked (or to be asked) to rank one prompt.
+
+    Rows are made ahead: a prompt with overlap 3 has three open ones, so handing out
+    work is taking a row, and no count has to be kept. When a lease ran out and
+    somebody else takes the slot, the old row stays as `expired` with its labeler and
+    token, so that a late answer still finds its place, and a new row takes the slot.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT)
+    prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT)
+    slot = models.PositiveSmallIntegerField()
+    repeat = models.PositiveSmallIntegerField(default=0)
+    source = models.CharField(
+        max_length=10, choices=AssignmentSource, default=AssignmentSource.QUEUE
+    )
+    pool = models.CharField(max_length=10, default="random")
+    # Place in the queue: random, so that it says nothing about the import's order.
+    seq = models.BigIntegerField(default=0)
+    state = models.CharField(
+        max_length=10, choices=AssignmentState, default=AssignmentState.OPEN
+    )
+    labeler = models.ForeignKey(Membership, null=True, on_delete=models.PROTECT)
+    token = models.CharField(max_length=40, unique=True, default=random_token)
+    # Indices into the prompt's responses sorted by id; first shown first.
+    display_order = ArrayField(models.PositiveSmallIntegerField(), null=True)
+    instructions = models.ForeignKey(Instructions, null=True, on_delete=models.PROTECT)
+    claimed_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["prompt", "labeler", "repeat"],
+                condition=Q(labeler__isnull=False),
+                name="a_prompt_comes_once_to_a_labeler",
+            ),
+            models.UniqueConstraint(
+                fields=["prompt", "slot"],
+                condition=Q(source="queue")
+                & Q(state__in=["open", "claimed", "completed"]),
+                name="a_slot_is_held_once",
+            ),
+            models.UniqueConstraint(
+                fields=["project", "labeler"],
+                condition=Q(state="claimed"),
+                name="a_labeler_holds_one_prompt_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open") ^ Q(labeler__isnull=False),
+                name="an_assignment_is_open_or_has_a_labeler",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="claimed") | Q(lease_until__isnull=False),
+                name="a_claim_has_a_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=AssignmentState.values)
+                & Q(source__in=AssignmentSource.values)
+                & Q(pool__in=["random", "targeted"]),
+                name="assignment_words_are_known",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["project", "seq", "slot"],
+                condition=Q(state__in=["open", "claimed"]),
+                name="assignment_queue",
+            ),
+            models.Index(
+                fields=["labeler", "prompt"], name="assignment_labeler_prompt"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.token

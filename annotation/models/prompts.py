@@ -1,0 +1,111 @@
+"""Prompts, the responses to them, and the jobs that have responses written."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from annotation.jobs import Job
+from annotation.models.accounts import User
+from annotation.models.projects import Project
+
+MAX_TEXT_BYTES = 2_000_000  # UTF-8, per prompt and per response
+
+
+class Purpose(models.TextChoices):
+    """Why a prompt is ranked; only work counts in agreement and datasets."""
+
+    WORK = "work"
+    TRAINING = "training"
+    QUALIFICATION = "qualification"
+    GOLD = "gold"
+
+
+class PromptQuerySet(models.QuerySet["Prompt"]):
+    """Prompts of a project."""
+
+    def awaiting_responses(self) -> "PromptQuerySet":
+        """Prompts that have no response and whose sampling has not failed."""
+        responses = Response.objects.filter(prompt=models.OuterRef("pk"))
+        return self.filter(~models.Exists(responses), failure="")
+
+
+class Prompt(models.Model):
+    """What the SFT model was asked: messages, the last one the user's."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT)
+    external_id = models.CharField(max_length=200)
+    messages = models.JSONField()
+    tags = ArrayField(models.CharField(max_length=100), default=list)
+    purpose = models.CharField(max_length=20, choices=Purpose, default=Purpose.WORK)
+    gold = models.JSONField(null=True)
+    metadata = models.JSONField(default=dict)
+    # What the line of the imported file said, to tell "unchanged" from "changed".
+    line_sha256 = models.CharField(max_length=64)
+    overlap = models.PositiveSmallIntegerField(default=1)
+    failure = models.CharField(
+        max_length=300, blank=True, help_text="Why no responses could be sampled."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = PromptQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "external_id"],
+                name="prompt_ids_differ_within_a_project",
+            ),
+            models.CheckConstraint(
+                condition=Q(purpose__in=Purpose.values), name="purpose_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.external_id
+
+
+class Response(models.Model):
+    """One answer to a prompt, with where it came from. Never changed once made."""
+
+    prompt = models.ForeignKey(
+        Prompt, on_delete=models.PROTECT, related_name="responses"
+    )
+    external_id = models.CharField(max_length=200)
+    text = models.TextField(blank=True)
+    model = models.CharField(max_length=500, null=True)  # noqa: DJ001  null: unknown
+    params = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["prompt", "external_id"],
+                name="response_ids_differ_within_a_prompt",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.external_id
+
+
+class GenerationRun(Job):
+    """A job that samples responses for the prompts that have none."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT)
+    # The sampling settings as they were when the job was asked for.
+    settings = models.JSONField()
+    prompts_total = models.PositiveIntegerField(default=0)
+    prompts_done = models.PositiveIntegerField(default=0)
+    prompts_failed = models.PositiveIntegerField(default=0)
+
+    class Meta(Job.Meta):
+        constraints = [
+            *Job.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["project"],
+                condition=Q(state__in=["queued", "running"]),
+                name="one_generation_at_a_time_per_project",
+            ),
+        ]
