@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import sft
+from annotation import nucleus, sft
 from annotation.sampling import (
     Ask,
     Draw,
@@ -47,7 +47,7 @@ def prompt(name: str, content: str = "Name the capital of France.") -> PromptToA
 
 def draws(probabilities: list[float], uniforms: list[float], top_p: float) -> list[int]:
     logits = torch.tensor([probabilities] * len(uniforms)).log()
-    chosen = sft.nucleus_choice(logits, torch.tensor(uniforms), top_p=top_p)
+    chosen = nucleus.nucleus_choice(logits, torch.tensor(uniforms), top_p=top_p)
     return list(chosen.tolist())
 
 
