@@ -45,11 +45,11 @@ def base_models(project: Project) -> list[tuple[str, str]]:
     choices = []
     if project.sft_model:
         choices.append((project.sft_model, f"SFT model: {_short(project.sft_model)}"))
-    taken = {Path(project.sft_model).resolve()} if project.sft_model else set()
+    sft_model = Path(base_source(project.sft_model)).resolve()
     choices += [
         (name, name)
         for name, folder in sorted(_folders_with_config())
-        if folder not in taken
+        if folder != sft_model
     ]
     return choices
 

@@ -652,6 +652,11 @@ def test_bases_are_the_sft_model_and_folders_below_the_root(
         (str(root / "smol"), "SFT model: smol"),
         ("org/model", "org/model"),
     ]
+    project.sft_model = "smol"  # the same folder, named below the root
+    assert base_models(project) == [
+        ("smol", "SFT model: smol"),
+        ("org/model", "org/model"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "/etc", "../outside", "a/../..", "no"])
