@@ -63,8 +63,9 @@ def summary(report: dict[str, Any]) -> list[str]:
     for name in ("kappa", "alpha", "kendall_tau_b", "kendall_w"):
         interval = coefficient_interval(report["intervals"][name])
         lines.append(_line(name, coefficient(report[name]), interval))
-    reasons = report["undefined"].items()
-    return [*lines, *(f"undefined: {name}: {reason}" for name, reason in reasons)]
+    # Of the slices and labelers, --json and the page tell.
+    reasons = {k: why for k, why in report["undefined"].items() if "." not in k}
+    return [*lines, *(f"undefined: {name}: {why}" for name, why in reasons.items())]
 
 
 def _line(name: str, value: str, *details: str) -> str:
