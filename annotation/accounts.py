@@ -50,6 +50,11 @@ class InvitedOnly(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has n
             "account_reset_password_from_key", kwargs={"uidb36": uid, "key": token}
         )
 
+    def set_password(self, user: User, password: str) -> None:
+        """Whoever held a link of the account may be whom the password locks out."""
+        super().set_password(user, password)
+        end_sign_in_links(user)
+
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         """Back to work."""
         return reverse("home")
@@ -69,9 +74,11 @@ def client_address(request: HttpRequest) -> str | None:
         forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
         seen = forwarded.rpartition(",")[2].strip() or seen
     try:
-        return str(ipaddress.ip_address(seen))
+        address = ipaddress.ip_address(seen)
     except ValueError:
         return None
+    # A server that listens on both families sees ::ffff:192.0.2.1 for 192.0.2.1.
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def counted_address(request: HttpRequest) -> str | None:
@@ -174,13 +181,18 @@ def make_sign_in_link(user: User) -> str:
     Earlier links of theirs end: whoever asks for a fresh one may have lost the other.
     """
     token = secrets.token_urlsafe(32)
-    _valid_links().filter(user=user).update(expires_at=Now())
+    end_sign_in_links(user)
     SignInLink.objects.create(
         user=user,
         token_sha256=_hash(token),
         expires_at=Now() + Value(LINK_LIFETIME),
     )
     return str(settings.SITE_URL) + reverse("sign_in_link", args=[token])
+
+
+def end_sign_in_links(user: User) -> None:
+    """Links of the account that were not used open nothing any more."""
+    _valid_links().filter(user=user).update(expires_at=Now())
 
 
 def user_of_link(token: str) -> User | None:

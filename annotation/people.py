@@ -18,6 +18,7 @@ from django.views.decorators.http import (
 from annotation.access import Member, for_members
 from annotation.accounts import (
     account_of,
+    end_sign_in_links,
     make_sign_in_link,
     use_sign_in_link,
     user_of_link,
@@ -76,6 +77,9 @@ def add_member(
     try:
         with transaction.atomic():
             user, is_new = account_of(email)
+            if not is_new:
+                # Made when the account opened less than it will from now on.
+                end_sign_in_links(user)
             member = Membership.objects.create(
                 project=project, user=user, name=name, role=role
             )
@@ -107,6 +111,7 @@ def may_make_link(admin: Member, member: Membership) -> bool:
 
 
 @require_safe
+@never_cache
 @for_members(Role.ADMIN)
 def members(member: Member) -> HttpResponse:
     """Who is in the project, and the form to let somebody in."""

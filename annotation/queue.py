@@ -166,8 +166,8 @@ def claim(membership: Membership) -> Assignment | None:
         )
         _check_served(labeler)
         held = held_by(labeler).select_related("project").first()
-        if held is not None:
-            renew(held)
+        # Its lease may be over, and somebody may be taking it at this very moment.
+        if held is not None and renew(held):
             return held
         for free in Assignment.objects.raw(NEXT_FOR + LOCKED, _asking(labeler)):
             return _take(free, labeler)
@@ -282,7 +282,11 @@ def complete(assignment: Assignment) -> SlotAfter:
     if assignment.state == AssignmentState.COMPLETED:
         return SlotAfter.FILLED
     if assignment.state != AssignmentState.CLAIMED:
-        holder = _holder_of_the_slot_of(assignment)
+        # Again if there is none: while this waited for the holder's lock, the holder
+        # may have lost the slot to a successor, which the first look cannot see.
+        holder = _holder_of_the_slot_of(assignment) or _holder_of_the_slot_of(
+            assignment
+        )
         if holder is not None and holder.state != AssignmentState.OPEN:
             done = holder.state == AssignmentState.COMPLETED
             return SlotAfter.FULL if done else SlotAfter.TAKEN

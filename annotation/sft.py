@@ -90,7 +90,11 @@ def load(name: str) -> SftModel:
     folder = Path(name)
     if not folder.is_dir() and not HUB_ID.fullmatch(name):
         raise ModelUnusableError(f"{name!r} is neither a directory nor a hub id.")
-    options: dict[str, Any] = {"trust_remote_code": False}
+    # What a directory lacks is an error, never looked up on the hub.
+    options: dict[str, Any] = {
+        "trust_remote_code": False,
+        "local_files_only": folder.is_dir(),
+    }
     gguf = sorted(folder.glob("*.gguf")) if folder.is_dir() else []
     if gguf and not (folder / "config.json").exists():
         options["gguf_file"] = gguf[0].name

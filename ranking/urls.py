@@ -7,10 +7,10 @@ from ranking import agreement_pages, dataset_pages, views
 urlpatterns = [
     path("p/<slug:slug>/rank/", views.rank, name="rank"),
     path("p/<slug:slug>/rank/claim/", views.rank_claim, name="rank_claim"),
-    path("p/<slug:slug>/rank/<str:token>/", views.rank_prompt, name="rank_prompt"),
-    path("p/<slug:slug>/rank/<str:token>/renew/", views.rank_renew, name="rank_renew"),
+    path("p/<slug:slug>/rank/<slug:token>/", views.rank_prompt, name="rank_prompt"),
+    path("p/<slug:slug>/rank/<slug:token>/renew/", views.rank_renew, name="rank_renew"),
     path(
-        "p/<slug:slug>/rank/<str:token>/release/",
+        "p/<slug:slug>/rank/<slug:token>/release/",
         views.rank_release,
         name="rank_release",
     ),

@@ -26,6 +26,7 @@ from annotation.accounts import (
     use_sign_in_link,
 )
 from annotation.models import Membership, Project, Role, SignInLink, User
+from annotation.people import add_member
 from tests.conftest import make_member
 
 pytestmark = pytest.mark.django_db
@@ -533,3 +534,52 @@ def test_create_project_names_what_is_wrong(
 def test_create_project_refuses_a_name_that_is_taken(project: Project) -> None:
     with pytest.raises(CommandError, match=r"slug: .*already exists"):
         call_command("create_project", project.slug)
+
+
+def test_joining_another_project_ends_links_made_before(
+    project: Project, settings: Settings
+) -> None:
+    member, _ = add_member(project, email="new@example.org", name="new", role="labeler")
+    assert member.user is not None
+    address = make_sign_in_link(member.user).removeprefix(settings.SITE_URL)
+    secret = Project.objects.create(slug="secret", title="Secret")
+    add_member(secret, email="new@example.org", name="new", role="admin")
+    assert Client().post(address).status_code == 410
+
+
+def test_setting_a_password_ends_the_links_of_the_account(
+    alice: Membership, signed_in: SignIn, settings: Settings
+) -> None:
+    assert alice.user is not None
+    address = make_sign_in_link(alice.user).removeprefix(settings.SITE_URL)
+    chosen = {"password1": "correct horse staple", "password2": "correct horse staple"}
+    signed_in(alice).post("/accounts/password/set/", chosen)
+    assert Client().post(address).status_code == 410
+
+
+def test_a_link_shown_to_an_admin_travels_in_no_cookie(
+    admin: Membership, signed_in: SignIn
+) -> None:
+    browser = signed_in(admin)
+    form = {"email": "new@example.org", "name": "new", "role": "labeler"}
+    answer = browser.post("/p/tides/members/add/", form)
+    assert "messages" not in answer.cookies
+    page = browser.get("/p/tides/members/")
+    assert "/sign-in/" in page.content.decode()
+    assert "no-store" in page["Cache-Control"]
+
+
+def test_ipv4_in_the_dress_of_ipv6_is_counted_as_ipv4(rf: RequestFactory) -> None:
+    request = rf.get("/", REMOTE_ADDR="::ffff:192.0.2.1")
+    assert counted_address(request) == "192.0.2.1"
+
+
+def test_a_project_of_the_command_line_is_open_to_site_admins(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    call_command("create_admin", "boss@example.org")
+    call_command("create_project", "archive", archive=True)
+    boss = User.objects.get(email="boss@example.org")
+    browser = Client()
+    browser.force_login(boss, "allauth.account.auth_backends.AuthenticationBackend")
+    assert browser.get("/p/archive/").status_code == 200

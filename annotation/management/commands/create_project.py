@@ -6,14 +6,18 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
-from annotation.models import Project
+from annotation.models import Membership, Project, Role, User
 
 
 class Command(BaseCommand):
     """`create_project SLUG [options]`."""
 
-    help = "Make a project. Its name in addresses is SLUG: letters, digits, - and _."
+    help = (
+        "Make a project; the site's admins become its admins. Its name in addresses is"
+        " SLUG: letters, digits, - and _."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The settings that most projects choose; the others have pages."""
@@ -46,7 +50,12 @@ class Command(BaseCommand):
             project.full_clean(exclude=["created_by"])
         except ValidationError as error:
             raise CommandError(_one_line(error)) from error
-        project.save()
+        with transaction.atomic():
+            project.save()
+            Membership.objects.bulk_create(
+                Membership(project=project, user=user, name=user.email, role=Role.ADMIN)
+                for user in User.objects.filter(is_site_admin=True, is_active=True)
+            )
         if options["json"]:
             self.stdout.write(json.dumps({"slug": project.slug, "id": project.pk}))
         else:
