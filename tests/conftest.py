@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from pytest_django import DjangoDbBlocker
 
 from annotation.accounts import account_of
 from annotation.models import (
@@ -35,6 +37,20 @@ def no_traffic_but_loopback() -> Iterator[None]:
     yield
     tried, loopback_only.outside[:] = list(loopback_only.outside), []
     assert not tried, f"connections that left this machine: {tried}"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """The test database goes at the end, also when a thread of a live server or a
+    process that was killed holds a connection a moment longer."""
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture(scope="session")
