@@ -55,6 +55,15 @@ def answer_prompts(
     with the reason; so does an error nobody foresaw, which is raised as well.
     """
     try:
+        _answer_and_close(run, load=load, tell=tell)
+    except LeaseLostError:
+        log.info("generation ended by others", run=run.pk, attempt=run.attempt)
+
+
+def _answer_and_close(
+    run: GenerationRun, *, load: LoadModel, tell: Callable[[Outcome], object]
+) -> None:
+    try:
         with KeptLease(run) as lease:
 
             def check() -> None:
@@ -64,14 +73,13 @@ def answer_prompts(
 
             _answer_waiting(run, load=load, tell=tell, check=check)
         run.finish(JobState.DONE)
-    except LeaseLostError:
-        log.info("generation ended by others", run=run.pk, attempt=run.attempt)
     except _StoppingError:
         run.requeue()
     except ModelUnusableError as error:
         run.finish(JobState.FAILED, str(error))
-    except DatabaseError:
-        raise  # the row cannot be written; its lease runs out and it is taken up again
+    except (DatabaseError, LeaseLostError):
+        # The row cannot be written now, and its lease will run out; or it is not ours.
+        raise
     except Exception as error:
         run.finish(JobState.FAILED, f"{type(error).__name__}: {error}")
         raise

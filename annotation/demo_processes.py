@@ -25,10 +25,10 @@ class Processes:
         self._environment = dict(environment)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self.logs = logs
-        logs.mkdir(parents=True, exist_ok=True)
 
     def start(self, name: str, *module_and_arguments: str) -> None:
         """Start `python -m module arguments…`, quietly: it prints into its log."""
+        self.logs.mkdir(parents=True, exist_ok=True)
         with self.log(name).open("wb") as log:
             self._running[name] = self._spawn(module_and_arguments, log.fileno())
 

@@ -8,10 +8,12 @@ are the database's.
 """
 
 import multiprocessing
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 import structlog
@@ -196,6 +198,24 @@ class KeptLease:
 def stop_working() -> None:
     """Ask this worker's work to give its jobs back (`requeue`) at the next step."""
     _stopping.value = 1
+
+
+@contextmanager
+def sigterm_asks_to_stop() -> Iterator[None]:
+    """A process manager may signal the whole group: then the child that works must
+    not die of it. A worker without children has Celery's own handler, which stays."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        stop_working()
+
+    signal.signal(signal.SIGTERM, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def worker_is_stopping() -> bool:

@@ -20,7 +20,8 @@ def generate_responses(run_id: int) -> None:
 
     run = GenerationRun.claim(run_id, worker=worker_name())
     if run is not None:
-        answer_prompts(run, load=sft.load)
+        with jobs.sigterm_asks_to_stop():
+            answer_prompts(run, load=sft.load)
 
 
 @shared_task

@@ -48,14 +48,16 @@ def main() -> None:
                 f"Installing a browser for the tests: {' '.join(command)}\n"
             )
             environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-            subprocess.run(command, check=True, env=environment, stdout=sys.stderr)
+            done = subprocess.run(command, env=environment, stdout=sys.stderr)
+            if done.returncode:
+                break
     browser = find_browser()
     if not browser:
         sys.exit(
-            "The tests drive a real browser and found none. Install Chromium (Debian,"
-            " Ubuntu: `sudo apt-get install chromium`; Fedora: `sudo dnf install"
-            " chromium`; macOS: `brew install --cask chromium`), or set CHROMIUM to"
-            " the path of a Chromium or Chrome."
+            "The tests drive a real browser and found none. Install Chromium (Debian:"
+            " `sudo apt-get install chromium`; Ubuntu: `sudo snap install chromium`;"
+            " Fedora: `sudo dnf install chromium`; macOS: `brew install --cask"
+            " chromium`), or set CHROMIUM to the path of a Chromium or Chrome."
         )
     print(browser)
 

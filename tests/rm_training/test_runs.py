@@ -505,7 +505,7 @@ def test_the_workers_own_handler_of_sigterm_stays() -> None:
 
     before = signal.signal(signal.SIGTERM, celerys)
     try:
-        with tasks._sigterm_asks_to_stop():
+        with jobs.sigterm_asks_to_stop():
             assert signal.getsignal(signal.SIGTERM) is celerys
         assert signal.getsignal(signal.SIGTERM) is celerys
     finally:
