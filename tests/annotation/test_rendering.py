@@ -1,12 +1,20 @@
 """Markdown becomes HTML that shows everything and runs nothing."""
 
+import time
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation.rendering import ATTRIBUTES, LONGEST_RICH, TAGS, render
+from annotation.rendering import (
+    ATTRIBUTES,
+    COLOURED_LANGUAGES,
+    LONGEST_COLOURED,
+    LONGEST_RICH,
+    TAGS,
+    render,
+)
 
 CASES = [  # text, what must be in the output, what must not
     ("**bold** and `code`", "<strong>bold</strong> and <code>code</code>", "**"),
@@ -31,6 +39,9 @@ CASES = [  # text, what must be in the output, what must not
     ("$" + "{" * 1900 + "$", "<code>", "<math"),
     ("$" + "x+" * 1500 + "x$", "<code>", "<math"),
     ("```python\nprint(1)\n```", '<span class="', "style="),
+    ("```r\nx <- 1\n```", '<span class="', "style="),
+    ("```csharp\nint a;\n```", "int a;", "<span"),
+    ("~~~markdown\n```csharp\nint a;\n```\n~~~", "int a;", "<span"),
     ("```nosuchlanguage\n<b>\n```", "&lt;b&gt;", "<b>"),
     ("~~~\n</pre><script>x</script>\n~~~", "&lt;script&gt;", "<script"),
     ("\u05e9\u05dc\u05d5\u05dd 你好 👋", "你好 👋", "&#"),
@@ -61,6 +72,31 @@ def test_a_text_beyond_sixteen_kibibytes_is_shown_as_it_was_written() -> None:
     assert render(longest) == f"<p>{longest}</p>\n"
     assert render(longest + "*") == f'<div class="plain">{longest}*</div>'
     assert render("<b>" * LONGEST_RICH).startswith('<div class="plain">&lt;b&gt;')
+
+
+def test_code_is_coloured_in_texts_of_a_kibibyte_and_plain_in_longer_ones() -> None:
+    code = "\n\n```python\nprint(1)\n```\n"
+    longest = "x" * (LONGEST_COLOURED - len(code)) + code
+    assert '<span class="nb">print</span>' in render(longest)
+    assert '<code class="language-python">print(1)\n</code>' in render("x" + longest)
+
+
+def test_many_short_blocks_share_the_budget_of_their_text() -> None:
+    block = "```java\nint a;\n```\n\n"
+    assert "<span" in render(block)
+    assert "<span" not in render(block * (LONGEST_COLOURED // len(block) + 1))
+
+
+@pytest.mark.parametrize("language", sorted(COLOURED_LANGUAGES))
+def test_no_language_makes_a_reader_wait(language: str) -> None:
+    """Beyond the budget, such texts cost seconds; a tenth of the limit is usual."""
+    render(f"```{language}\nx\n```")  # loads the language
+    for piece in ("a ", "a\n", "a.", "\n ", '"a ', '"\\', "the cat sat on the mat "):
+        for size in (LONGEST_COLOURED, LONGEST_RICH):
+            text = f"```{language}\n{piece * size}"[:size]
+            started = time.process_time()
+            render(text)
+            assert time.process_time() - started < 1
 
 
 class Allowed(HTMLParser):
