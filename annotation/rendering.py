@@ -63,17 +63,22 @@ ATTRIBUTES: dict[str, set[str]] = {
 }
 
 
-@lru_cache(maxsize=256)
 def render(text: str) -> str:
     """Safe HTML of a Markdown text; beyond 16 KiB, the text itself, escaped.
 
-    The most recent texts are kept, because a page shows K of them and is often
-    loaded again. What comes back may stand in a template with `|safe`.
+    What comes back may stand in a template with `|safe`.
     """
-    length = len(text.encode())
-    if length > LONGEST_RICH:
-        return f'<div class="plain">{html.escape(text)}</div>'
-    reader = COLOURED if length <= LONGEST_COLOURED else MARKDOWN
+    return _rich(text) if len(text.encode()) <= LONGEST_RICH else _plain(text)
+
+
+def _plain(text: str) -> str:
+    return f'<div class="plain">{html.escape(text)}</div>'
+
+
+@lru_cache(maxsize=256)
+def _rich(text: str) -> str:
+    """Kept for the most recent texts: a page shows K, and is often loaded again."""
+    reader = COLOURED if len(text.encode()) <= LONGEST_COLOURED else MARKDOWN
     return nh3.clean(
         reader.render(text),
         tags=TAGS,

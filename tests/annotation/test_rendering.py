@@ -1,5 +1,6 @@
 """Markdown becomes HTML that shows everything and runs nothing."""
 
+import sys
 import time
 from html.parser import HTMLParser
 
@@ -97,6 +98,16 @@ def test_no_language_makes_a_reader_wait(language: str) -> None:
             started = time.process_time()
             render(text)
             assert time.process_time() - started < 1
+
+
+def test_only_texts_that_are_worth_it_are_kept_in_memory() -> None:
+    def kept_by(text: str) -> int:
+        before = sys.getrefcount(text)
+        render(text)
+        return sys.getrefcount(text) - before
+
+    assert kept_by("kept " * 100) > 0
+    assert kept_by("too long " * LONGEST_RICH) == 0
 
 
 class Allowed(HTMLParser):
