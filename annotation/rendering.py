@@ -6,6 +6,7 @@ into writing, only the tags and attributes named here reach a page.
 """
 
 import html
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,8 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from annotation.visible import is_blank
+
 LONGEST_RICH = 16 * 1024  # bytes; 64 KiB of hostile Markdown can cost a second
 # Bytes of the whole text: Pygments takes time that grows with the square of the code
 # and worse. At 1 KiB the slowest of the languages below takes some 40 ms.
@@ -32,6 +35,7 @@ COLOURED_LANGUAGES = (
     | {"S", "Swift", "TypeScript", "XML", "YAML"}  # S is R's
 )
 LONGEST_FORMULA = 2_000  # characters
+TAG = re.compile(r'<(?:[^">]|"[^"]*")*>')  # as nh3 writes them, values in quotes
 HEADING_SHIFT = 3  # the page itself uses h1 to h3
 
 MATHML = (
@@ -77,9 +81,13 @@ def _plain(text: str) -> str:
 
 @lru_cache(maxsize=256)
 def _rich(text: str) -> str:
-    """Kept for the most recent texts: a page shows K, and is often loaded again."""
+    """Kept for the most recent texts: a page shows K, and is often loaded again.
+
+    A text of which Markdown shows no character, an image or the definition of a link,
+    is shown as it was written: a reader must see what there is to judge.
+    """
     reader = COLOURED if len(text.encode()) <= LONGEST_COLOURED else MARKDOWN
-    return nh3.clean(
+    shown = nh3.clean(
         reader.render(text),
         tags=TAGS,
         attributes=ATTRIBUTES,
@@ -88,6 +96,9 @@ def _rich(text: str) -> str:
         url_schemes={"http", "https", "mailto"},
         url_relative="deny",
     )
+    if is_blank(html.unescape(TAG.sub("", shown))) and not is_blank(text):
+        return _plain(text)
+    return shown
 
 
 def _highlighted(code: str, language: str, _attributes: str) -> str:

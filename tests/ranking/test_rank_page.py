@@ -224,10 +224,24 @@ def test_turns_are_marked_and_texts_are_rendered_without_danger(
     assert "<script>alert" not in html
 
 
-def test_an_empty_response_says_that_it_is_empty(project: Project, her: Client) -> None:
+@pytest.mark.parametrize("nothing", ["", " \n ", "\u200b", "\ufeff\u2060\x1f"])
+def test_an_empty_response_says_that_it_is_empty(
+    project: Project, her: Client, nothing: str
+) -> None:
     prompt = make_prompt(project, k=3)
-    prompt.responses.create(external_id="empty", text=" \n ")
+    prompt.responses.create(external_id="empty", text=nothing)
     assert "This response is empty." in text(her.post(CLAIM, follow=True))
+
+
+@pytest.mark.parametrize("source", ["[1]: http://e.org", "![alt](http://e.org/x)"])
+def test_a_response_that_markdown_would_hide_is_shown_as_it_was_written(
+    project: Project, her: Client, source: str
+) -> None:
+    prompt = make_prompt(project, k=3)
+    prompt.responses.create(external_id="hidden", text=source)
+    said = text(her.post(CLAIM, follow=True))
+    assert source in said
+    assert "This response is empty." not in said
 
 
 def test_a_prompt_that_was_ranked_is_not_shown_again(page: str, her: Client) -> None:
