@@ -422,6 +422,19 @@ def test_a_late_ranking_is_kept_and_named(
     assert Ranking.objects.get().status == "late"
 
 
+def test_a_prompt_that_was_ranked_late_is_not_shown_again(
+    project: Project, her: Client, bob: Membership
+) -> None:
+    make_prompt(project, slots=1)
+    page = str(her.post(CLAIM)["Location"])
+    Assignment.objects.update(lease_until=Now() - timedelta(seconds=1))
+    queue.claim(bob)
+    her.post(page, form())
+    looked = her.get(page)
+    assert (looked.status_code, looked["Location"]) == (302, START)
+    assert "You have ranked that prompt." in text(her.get(START))
+
+
 def test_a_busy_database_keeps_the_work_on_the_page(
     page: str, her: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
