@@ -14,7 +14,8 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
-from django.shortcuts import resolve_url
+from django.shortcuts import redirect, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
 from annotation.models import Membership, Project, Role, User
@@ -74,11 +75,22 @@ def load_membership(
 
 
 def to_sign_in(request: HttpRequest) -> HttpResponseBase:
-    """Where signed-out people go. A page that refreshes a part of itself goes there as
-    a whole, or the form to sign in would stand in the place of that part."""
+    """Where signed-out people go, to come back to the page that they were on.
+
+    A page that refreshes a part of itself goes there as a whole, or the form to sign
+    in would stand in the place of that part. After a form they come back to the page
+    it was on, for many a form's own address cannot be looked at.
+    """
     if "HX-Request" in request.headers:
         return HttpResponseClientRedirect(resolve_url(settings.LOGIN_URL))
-    return redirect_to_login(request.get_full_path())
+    if request.method in ("GET", "HEAD"):
+        return redirect_to_login(request.get_full_path())
+    page = request.headers.get("Referer", "")
+    if url_has_allowed_host_and_scheme(
+        page, {request.get_host()}, require_https=request.is_secure()
+    ):
+        return redirect_to_login(page)
+    return redirect(settings.LOGIN_URL)  # and from there to LOGIN_REDIRECT_URL
 
 
 def for_members(

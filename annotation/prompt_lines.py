@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +10,7 @@ from annotation import json_fields
 from annotation.json_fields import a_list, an_object, required
 from annotation.models import MAX_TEXT_BYTES, MOST_RESPONSES, Purpose
 from annotation.strict_json import Refused
+from annotation.visible import is_blank
 
 ROLES: Final = ("system", "user", "assistant")
 FIELDS: Final = frozenset(
@@ -104,14 +104,6 @@ def check_prompt(fields: dict[str, Any], *, fewest_responses: int) -> PromptLine
         purpose=purpose,
         gold=_gold(fields.get("gold"), purpose, responses),
         metadata=an_object(fields, "metadata"),
-    )
-
-
-def is_blank(text: str) -> bool:
-    """Whether a text shows nothing: blanks and invisible characters only."""
-    return all(
-        character.isspace() or unicodedata.category(character) in ("Cf", "Cc")
-        for character in text
     )
 
 

@@ -6,7 +6,9 @@ into writing, only the tags and attributes named here reach a page.
 """
 
 import html
+import re
 from functools import lru_cache
+from typing import Any
 
 import nh3
 from latex2mathml.converter import convert
@@ -19,8 +21,21 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from annotation.visible import is_blank
+
 LONGEST_RICH = 16 * 1024  # bytes; 64 KiB of hostile Markdown can cost a second
+# Bytes of the whole text: Pygments takes time that grows with the square of the code
+# and worse. At 1 KiB the slowest of the languages below takes some 40 ms.
+LONGEST_COLOURED = 1024
+# By Pygments' names. Among the others are C# (220 ms for 1 KiB), AutoHotkey (800 ms),
+# and Markdown, whose own code blocks may be in any language.
+COLOURED_LANGUAGES = (
+    {"Bash", "C", "C++", "CSS", "Go", "HTML", "Haskell", "JSON", "Java", "JavaScript"}
+    | {"Kotlin", "Lua", "Matlab", "PHP", "Perl", "Python", "Ruby", "Rust", "SQL"}
+    | {"S", "Swift", "TypeScript", "XML", "YAML"}  # S is R's
+)
 LONGEST_FORMULA = 2_000  # characters
+TAG = re.compile(r'<(?:[^">]|"[^"]*")*>')  # as nh3 writes them, values in quotes
 HEADING_SHIFT = 3  # the page itself uses h1 to h3
 
 MATHML = (
@@ -52,17 +67,28 @@ ATTRIBUTES: dict[str, set[str]] = {
 }
 
 
-@lru_cache(maxsize=256)
 def render(text: str) -> str:
     """Safe HTML of a Markdown text; beyond 16 KiB, the text itself, escaped.
 
-    The most recent texts are kept, because a page shows K of them and is often
-    loaded again. What comes back may stand in a template with `|safe`.
+    What comes back may stand in a template with `|safe`.
     """
-    if len(text.encode()) > LONGEST_RICH:
-        return f'<div class="plain">{html.escape(text)}</div>'
-    return nh3.clean(
-        MARKDOWN.render(text),
+    return _rich(text) if len(text.encode()) <= LONGEST_RICH else _plain(text)
+
+
+def _plain(text: str) -> str:
+    return f'<div class="plain">{html.escape(text)}</div>'
+
+
+@lru_cache(maxsize=256)
+def _rich(text: str) -> str:
+    """Kept for the most recent texts: a page shows K, and is often loaded again.
+
+    A text of which Markdown shows no character, an image or the definition of a link,
+    is shown as it was written: a reader must see what there is to judge.
+    """
+    reader = COLOURED if len(text.encode()) <= LONGEST_COLOURED else MARKDOWN
+    shown = nh3.clean(
+        reader.render(text),
         tags=TAGS,
         attributes=ATTRIBUTES,
         link_rel="noopener noreferrer nofollow",
@@ -70,6 +96,9 @@ def render(text: str) -> str:
         url_schemes={"http", "https", "mailto"},
         url_relative="deny",
     )
+    if is_blank(html.unescape(TAG.sub("", shown))) and not is_blank(text):
+        return _plain(text)
+    return shown
 
 
 def _highlighted(code: str, language: str, _attributes: str) -> str:
@@ -77,6 +106,8 @@ def _highlighted(code: str, language: str, _attributes: str) -> str:
     try:
         lexer = get_lexer_by_name(language)
     except ClassNotFound:
+        return ""
+    if lexer.name not in COLOURED_LANGUAGES:
         return ""
     return highlight(code, lexer, HtmlFormatter(nowrap=True))
 
@@ -107,12 +138,12 @@ def _fit_to_page(state: StateCore) -> None:
                 token.attrs["align"] = style.removeprefix("text-align:")
 
 
-def _reader() -> MarkdownIt:
+def _reader(**options: Any) -> MarkdownIt:
     """CommonMark with tables, strikethrough, and formulas in `$` or in `\\(`, `\\[`.
 
     Without spaces inside or digits beside the dollars, so "$5 and $6" stays money.
     """
-    reader = MarkdownIt("commonmark", {"html": False, "highlight": _highlighted})
+    reader = MarkdownIt("commonmark", {"html": False, **options})
     reader.enable(["table", "strikethrough"])
     # Before dollarmath, whose renderer must win for both.
     reader.use(texmath_plugin, delimiters="brackets")
@@ -124,3 +155,4 @@ def _reader() -> MarkdownIt:
 
 
 MARKDOWN = _reader()
+COLOURED = _reader(highlight=_highlighted)

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from annotation.models import Assignment, AssignmentState
 from annotation.rendering import render
 from annotation.shown import as_shown
+from annotation.visible import is_blank
 
 LONG_TEXT = 300  # words; a longer response can be folded
 
@@ -65,7 +66,7 @@ def page_of(
         Card(
             letter=letter,
             html=render(response.text),
-            blank=not response.text.strip(),
+            blank=is_blank(response.text),
             long=len(response.text.split()) > LONG_TEXT,
             tier=kept.tiers.get(letter, ""),
             wrong=letter in wrong,

@@ -23,7 +23,7 @@ from annotation import queue
 from annotation.access import Member, for_members
 from annotation.models import Assignment, AssignmentState, Role
 from ranking.forms import RankingForm
-from ranking.models import RankingStatus
+from ranking.models import Ranking, RankingStatus
 from ranking.rank_page import Kept, Problem, page_of
 from ranking.submit import BusyError, ConflictError, Submitted, submit
 from ranking.weak_order import IncompleteRanking
@@ -64,7 +64,7 @@ def rank_prompt(member: Member, token: str) -> HttpResponse:
     if member.request.method == "POST":
         return _submit(member, token)
     assignment = _own(member, token)
-    if assignment.state == AssignmentState.COMPLETED:
+    if _is_ranked(assignment):
         messages.info(member.request, "You have ranked that prompt.")
         return redirect("rank", member.project.slug)
     context = {"member": member, **page_of(assignment, Kept())}
@@ -96,6 +96,12 @@ def _own(member: Member, token: str) -> Assignment:
     if assignment is None:
         raise Http404("No such prompt of yours.")
     return assignment
+
+
+def _is_ranked(assignment: Assignment) -> bool:
+    """Whether it has a ranking, be it late. What is still held has none: no query."""
+    held = assignment.state == AssignmentState.CLAIMED
+    return not held and Ranking.objects.filter(assignment=assignment).exists()
 
 
 def _submit(member: Member, token: str) -> HttpResponse:

@@ -1,12 +1,21 @@
 """Markdown becomes HTML that shows everything and runs nothing."""
 
+import sys
+import time
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation.rendering import ATTRIBUTES, LONGEST_RICH, TAGS, render
+from annotation.rendering import (
+    ATTRIBUTES,
+    COLOURED_LANGUAGES,
+    LONGEST_COLOURED,
+    LONGEST_RICH,
+    TAGS,
+    render,
+)
 
 CASES = [  # text, what must be in the output, what must not
     ("**bold** and `code`", "<strong>bold</strong> and <code>code</code>", "**"),
@@ -15,7 +24,13 @@ CASES = [  # text, what must be in the output, what must not
     ("<img src=x onerror=alert(1)>", "&lt;img", "<img"),
     ("[x](javascript:alert(1))", "javascript", "href"),
     ("[x](data:text/html,x)", "x", "href"),
-    ("![i](http://tracker.invalid/x.png)", "<p>", "<img"),
+    ("see ![i](http://tracker.invalid/x.png)", "<p>see", "<img"),
+    ("![i](http://e.org/x)", '<div class="plain">![i](http://e.org/x)</div>', "<img"),
+    ("[1]: http://e.org", '<div class="plain">[1]: http://e.org</div>', "href"),
+    ('[](http://e.org "a>b")', "[](http://e.org", "href"),
+    ("&nbsp;", '<div class="plain">&amp;nbsp;</div>', "<p>"),
+    ("> - ```<b>", '<div class="plain">&gt; - ```&lt;b&gt;</div>', "<b>"),
+    ("\u200b\n", "<p>\u200b</p>", "plain"),
     ("[home](/admin/)", "home", "href"),
     ("# Title", "<h4>Title</h4>", "<h1"),
     ("###### Deep", "<h6>Deep</h6>", "<h9"),
@@ -25,12 +40,15 @@ CASES = [  # text, what must be in the output, what must not
     ("area $x^2$", "<msup>", "$"),
     ("roots \\(x^2\\)", "<msup>", "eq>"),
     ("\\[\ny+1\n\\]", 'display="block"', "eq>"),
-    ("$\\text{<script>alert(1)</script>}$", "<math", "script"),
-    ("$\\text{</mtext></math><img src=x onerror=alert(1)>}$", "<math", "<img"),
+    ("$x\\text{<script>alert(1)</script>}$", "<math", "script"),
+    ("$x\\text{</mtext></math><img src=x onerror=alert(1)>}$", "<math", "<img"),
     ("$\\href{javascript:alert(1)}{x}$", "<math", "javascript"),
     ("$" + "{" * 1900 + "$", "<code>", "<math"),
     ("$" + "x+" * 1500 + "x$", "<code>", "<math"),
     ("```python\nprint(1)\n```", '<span class="', "style="),
+    ("```r\nx <- 1\n```", '<span class="', "style="),
+    ("```csharp\nint a;\n```", "int a;", "<span"),
+    ("~~~markdown\n```csharp\nint a;\n```\n~~~", "int a;", "<span"),
     ("```nosuchlanguage\n<b>\n```", "&lt;b&gt;", "<b>"),
     ("~~~\n</pre><script>x</script>\n~~~", "&lt;script&gt;", "<script"),
     ("\u05e9\u05dc\u05d5\u05dd 你好 👋", "你好 👋", "&#"),
@@ -61,6 +79,41 @@ def test_a_text_beyond_sixteen_kibibytes_is_shown_as_it_was_written() -> None:
     assert render(longest) == f"<p>{longest}</p>\n"
     assert render(longest + "*") == f'<div class="plain">{longest}*</div>'
     assert render("<b>" * LONGEST_RICH).startswith('<div class="plain">&lt;b&gt;')
+
+
+def test_code_is_coloured_in_texts_of_a_kibibyte_and_plain_in_longer_ones() -> None:
+    code = "\n\n```python\nprint(1)\n```\n"
+    longest = "x" * (LONGEST_COLOURED - len(code)) + code
+    assert '<span class="nb">print</span>' in render(longest)
+    assert '<code class="language-python">print(1)\n</code>' in render("x" + longest)
+
+
+def test_many_short_blocks_share_the_budget_of_their_text() -> None:
+    block = "```java\nint a;\n```\n\n"
+    assert "<span" in render(block)
+    assert "<span" not in render(block * (LONGEST_COLOURED // len(block) + 1))
+
+
+@pytest.mark.parametrize("language", sorted(COLOURED_LANGUAGES))
+def test_no_language_makes_a_reader_wait(language: str) -> None:
+    """Beyond the budget, such texts cost seconds; a tenth of the limit is usual."""
+    render(f"```{language}\nx\n```")  # loads the language
+    for piece in ("a ", "a\n", "a.", "\n ", '"a ', '"\\', "the cat sat on the mat "):
+        for size in (LONGEST_COLOURED, LONGEST_RICH):
+            text = f"```{language}\n{piece * size}"[:size]
+            started = time.process_time()
+            render(text)
+            assert time.process_time() - started < 1
+
+
+def test_only_texts_that_are_worth_it_are_kept_in_memory() -> None:
+    def kept_by(text: str) -> int:
+        before = sys.getrefcount(text)
+        render(text)
+        return sys.getrefcount(text) - before
+
+    assert kept_by("kept " * 100) > 0
+    assert kept_by("too long " * LONGEST_RICH) == 0
 
 
 class Allowed(HTMLParser):

@@ -224,10 +224,24 @@ def test_turns_are_marked_and_texts_are_rendered_without_danger(
     assert "<script>alert" not in html
 
 
-def test_an_empty_response_says_that_it_is_empty(project: Project, her: Client) -> None:
+@pytest.mark.parametrize("nothing", ["", " \n ", "\u200b", "\ufeff\u2060\x1f"])
+def test_an_empty_response_says_that_it_is_empty(
+    project: Project, her: Client, nothing: str
+) -> None:
     prompt = make_prompt(project, k=3)
-    prompt.responses.create(external_id="empty", text=" \n ")
+    prompt.responses.create(external_id="empty", text=nothing)
     assert "This response is empty." in text(her.post(CLAIM, follow=True))
+
+
+@pytest.mark.parametrize("source", ["[1]: http://e.org", "![alt](http://e.org/x)"])
+def test_a_response_that_markdown_would_hide_is_shown_as_it_was_written(
+    project: Project, her: Client, source: str
+) -> None:
+    prompt = make_prompt(project, k=3)
+    prompt.responses.create(external_id="hidden", text=source)
+    said = text(her.post(CLAIM, follow=True))
+    assert source in said
+    assert "This response is empty." not in said
 
 
 def test_a_prompt_that_was_ranked_is_not_shown_again(page: str, her: Client) -> None:
@@ -406,6 +420,19 @@ def test_a_late_ranking_is_kept_and_named(
     queue.claim(bob)
     assert "marked as late" in text(her.post(page, form(), follow=True))
     assert Ranking.objects.get().status == "late"
+
+
+def test_a_prompt_that_was_ranked_late_is_not_shown_again(
+    project: Project, her: Client, bob: Membership
+) -> None:
+    make_prompt(project, slots=1)
+    page = str(her.post(CLAIM)["Location"])
+    Assignment.objects.update(lease_until=Now() - timedelta(seconds=1))
+    queue.claim(bob)
+    her.post(page, form())
+    looked = her.get(page)
+    assert (looked.status_code, looked["Location"]) == (302, START)
+    assert "You have ranked that prompt." in text(her.get(START))
 
 
 def test_a_busy_database_keeps_the_work_on_the_page(
