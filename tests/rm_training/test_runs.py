@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import Value
 from django.db.models.functions import Now
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
@@ -403,6 +403,24 @@ def test_a_killed_worker_is_replaced_and_the_weights_are_those_of_a_quiet_run(
         f"run-{quiet.run_id}-attempt-1",
         f"run-{run.pk}-attempt-2",
     ]
+
+
+def test_a_database_that_is_away_at_the_end_costs_no_training(
+    ranked: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise OperationalError("server closed the connection")
+
+    run = new_run(ranked)
+    with monkeypatch.context() as patch, pytest.raises(OperationalError):
+        patch.setattr(attempts.runs, "publish", away)
+        carry_out(run)
+    let_the_lease_run_out(run)
+    questions = Questions()
+    carry_out(run, questions)
+    assert run.state == JobState.DONE
+    assert questions.asked == STEPS - 6  # goes on from the checkpoint after step 6
+    assert left_below_model_root(tmp_path) == [f"run-{run.pk}-attempt-2"]
 
 
 def test_a_repeated_step_is_measured_once(ranked: Project) -> None:

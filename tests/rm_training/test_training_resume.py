@@ -83,7 +83,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(
     assert sorted(second.losses) == [7, 8, 9, 10]
     assert first.losses | second.losses == whole[1].losses
     assert same_bytes(out, whole[0])
-    assert list(tmp_path.iterdir()) == [out]
+    assert sorted(tmp_path.iterdir()) == [out, checkpoints_of(out)]
 
 
 def test_a_run_that_is_asked_to_stop_loses_no_step(
