@@ -152,7 +152,9 @@ def _adopt(checkpoint: Path, target: Path) -> None:
 def _link(source: str, target: str) -> None:
     try:
         os.link(source, target)
-    except PermissionError:  # a file system without hard links
+    except FileNotFoundError:
+        raise
+    except OSError:  # without hard links: EPERM, EOPNOTSUPP, EXDEV, EMLINK, …
         shutil.copy2(source, target)
 
 

@@ -545,6 +545,21 @@ def test_a_torn_checkpoint_of_an_earlier_attempt_is_passed_over(
     assert questions.asked == STEPS - 2
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV])
+def test_a_file_system_without_hard_links_costs_no_step(
+    ranked: Project, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    run = new_run(ranked)
+    carry_out(run, at_question(4, lambda: True))
+    questions = Questions()
+    carry_out(run, questions)
+    assert questions.asked == STEPS - 3
+
+
 # --- Failures, with their reasons ---------------------------------------------------
 
 
