@@ -79,12 +79,18 @@ def _carry_out(run: TrainingRun, reporter: AttemptReporter) -> None:
         raise
     except (RunError, MemoryError, OSError) as error:
         log.warning("run failed", run=run.pk, reason=reason_of(error))
-        run.finish(JobState.FAILED, reason_of(error), phase="")
+        _fail(run, error)
     except Exception as error:
-        run.finish(JobState.FAILED, reason_of(error), phase="")
+        _fail(run, error)
         raise
     else:
         discard_attempts(run, keep=result.folder)
+
+
+def _fail(run: TrainingRun, error: Exception) -> None:
+    """Close the run; a new one could not go on from its checkpoints, so they go."""
+    run.finish(JobState.FAILED, reason_of(error), phase="")
+    discard_attempts(run)
 
 
 def _train(run: TrainingRun, reporter: AttemptReporter) -> TrainingResult:
@@ -116,8 +122,8 @@ def reason_of(error: BaseException) -> str:
     """
     if any(_is_full_disk(cause) for cause in _chain(error)):
         return (
-            "disk_full: there is no space left for the model or its checkpoints. The "
-            "last good checkpoint was kept; make space and start the run again"
+            "disk_full: there is no space left for the model or its checkpoints. "
+            "Nothing of this run was kept; make space and ask for a new run"
         )
     for kind, word in REASONS.items():
         if isinstance(error, kind):
@@ -152,7 +158,9 @@ def _adopt(checkpoint: Path, target: Path) -> None:
 def _link(source: str, target: str) -> None:
     try:
         os.link(source, target)
-    except PermissionError:  # a file system without hard links
+    except FileNotFoundError:
+        raise
+    except OSError:  # without hard links: EPERM, EOPNOTSUPP, EXDEV, EMLINK, …
         shutil.copy2(source, target)
 
 

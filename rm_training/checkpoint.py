@@ -110,10 +110,18 @@ def save_checkpoint(
 ) -> None:
     """Writes root/step-N atomically and removes all but the newest two.
 
+    A whole step-N is left as it is: the same run would write the same. Later steps
+    go first: this run resumed before them, so they were found to be damaged.
+
     `identity` names what the run is made of (hashes of data, config, template,
     tokenizer, base); a resume compares it. Raises CheckpointError.
     """
     folder = root / f"step-{progress.step:08d}"
+    for later in root.glob("step-*"):
+        if later.name > folder.name:
+            shutil.rmtree(later)
+    if _is_whole(folder):
+        return
     if folder.exists():  # a damaged one that the resume skipped
         shutil.rmtree(folder)
     with _disk_errors(folder), publishing(folder) as partial:
@@ -190,6 +198,14 @@ def cpu_weights(model: PreTrainedModel) -> dict[str, Tensor]:
         name: weight.detach().cpu().clone()
         for name, weight in model.state_dict().items()
     }
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        verify(folder)
+    except DamagedFolder:
+        return False
+    return True
 
 
 def _read_state(folder: Path) -> dict[str, Any]:

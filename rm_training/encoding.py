@@ -32,7 +32,8 @@ _PINNED_STRFTIME: Final = (
         f" | replace('{code}', '{PINNED_DATE.strftime(code)}')"
         for code in _STRFTIME_CODES
     )
-    + " }}{%- endmacro -%}"
+    # trim_blocks eats this newline; "-%}" would eat the template's own white space too.
+    + " }}{%- endmacro %}\n"
 )
 PLAIN: Final = "plain"
 """Name of the template of a tokenizer that has none: contents, blank lines between."""

@@ -105,11 +105,15 @@ def lock_project(project_id: int) -> Project:
 
 
 def discard_attempts(run: TrainingRun, *, keep: Path | None = None) -> None:
-    """Remove what the run's attempts left below MODEL_ROOT, but for `keep`."""
+    """Remove what the run's attempts left below MODEL_ROOT, but for `keep`.
+
+    Models, checkpoints, and what a worker was writing when it was killed.
+    """
     root = Path(settings.MODEL_ROOT) / REWARD_MODELS
-    for folder in root.glob(f"run-{run.pk}-attempt-*"):
-        if folder != keep:
-            shutil.rmtree(folder, ignore_errors=True)
+    for left in (f"run-{run.pk}-attempt-*", f".run-{run.pk}-attempt-*.partial-*"):
+        for folder in root.glob(left):
+            if folder != keep:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _folders_with_config() -> Iterator[tuple[str, Path]]:

@@ -18,7 +18,7 @@ from rm_training.config import TrainingConfig
 from rm_training.errors import RunError
 from rm_training.manifest import MANIFEST, file_sha256
 from rm_training.models import RewardModel, TrainingRun
-from rm_training.registry import base_models, lock_project
+from rm_training.registry import base_models, discard_attempts, lock_project
 
 
 class RunRefusedError(RunError):
@@ -61,6 +61,18 @@ def request_run(
         run = TrainingRun.objects.create(**wanted, created_by=user)
         wake(tasks.train, run.pk)
     return run
+
+
+def cancel(run: TrainingRun) -> bool:
+    """Stop the run and remove its checkpoints; False when it had finished before.
+
+    A run that a worker gave back, or died of, has nobody else to clear up after it. A
+    worker that is training clears up once more when it finds that the run is lost.
+    """
+    if not run.cancel():
+        return False
+    discard_attempts(run)
+    return True
 
 
 def _freeze_now(project: Project, user: User | None) -> Dataset:

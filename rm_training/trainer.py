@@ -12,7 +12,6 @@ from rm_training.checkpoint import (
     CheckpointError,
     Progress,
     cpu_weights,
-    discard_checkpoints,
     newest_good_checkpoint,
     publish,
     resume,
@@ -52,7 +51,8 @@ def train(
     `base` is the SFT model's directory or hub id. `out` must be absent or empty; it
     appears at the end, whole, or not at all. A run that was killed resumes, bit-equal
     on the CPU, when it is called again with the same arguments: its checkpoints lie
-    beside `out` until it is done.
+    beside `out`, and stay until the caller has taken the result: only the caller knows
+    when nothing can be lost any more (`discard_checkpoints`, `discard_attempts`).
 
     The same examples, base and config give the same weights on the same CPU software.
 
@@ -76,7 +76,6 @@ def train(
         out=out,
         check=lambda folder: _check_reload(run, folder),
     )
-    discard_checkpoints(out)
     return TrainingResult(
         folder=out,
         steps=progress.step,

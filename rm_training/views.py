@@ -19,7 +19,7 @@ from rm_training.forms import RetrainForm
 from rm_training.models import RewardModel, TrainingRun
 from rm_training.registry import use
 from rm_training.run_page import live_run, runs_of
-from rm_training.runs import RunRefusedError, request_run
+from rm_training.runs import RunRefusedError, cancel, request_run
 
 TRAINERS = (Role.RESEARCHER, Role.ADMIN)
 RUNS_PER_PAGE = 50
@@ -124,7 +124,7 @@ def run_metrics(member: Member, pk: int) -> HttpResponse:
 def cancel_run(member: Member, pk: int) -> HttpResponse:
     """Stop a run wherever it stands."""
     run = _run(member, pk)
-    if run.cancel():
+    if cancel(run):
         messages.success(member.request, f"Run {run.pk} was cancelled.")
     else:
         messages.warning(

@@ -165,6 +165,15 @@ def test_the_pin_changes_no_template_that_does_not_ask() -> None:
     )
 
 
+@pytest.mark.parametrize("start", ["\n  ", "  X", "  {% if true %}Y{% endif %}", ""])
+def test_white_space_that_a_template_starts_with_stays(start: str) -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = start + "{{ messages[0]['content'] }}"
+    assert template_of(tokenizer).render(HI, tokenizer) == (
+        tokenizer.apply_chat_template(list(HI), tokenize=False)
+    )
+
+
 def test_a_template_that_refuses_the_messages_is_one_clear_error() -> None:
     tokenizer = make_tokenizer()
     picky = Template("chat", "{{ raise_exception('no system role here') }}")

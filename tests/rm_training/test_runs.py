@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import Value
 from django.db.models.functions import Now
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
@@ -39,7 +39,7 @@ from rm_training.registry import (
     inside_model_root,
     use,
 )
-from rm_training.runs import RunRefusedError, request_run
+from rm_training.runs import RunRefusedError, cancel, request_run
 from rm_training.scoring import RewardModel as LoadedModel
 from tests.conftest import make_prompt
 from tests.ranking.rows import store_ranking
@@ -361,7 +361,8 @@ def test_a_lease_lost_after_the_last_step_leaves_no_second_model(
     carry_out(run)
     assert (run.state, run.attempt) == ("running", 2)
     assert not RewardModel.objects.exists()
-    assert left_below_model_root(tmp_path) == []
+    # For the worker that took over.
+    assert left_below_model_root(tmp_path) == [f"run-{run.pk}-attempt-1.checkpoints"]
 
 
 def test_a_heartbeat_that_found_the_lease_gone_ends_the_run(
@@ -403,6 +404,25 @@ def test_a_killed_worker_is_replaced_and_the_weights_are_those_of_a_quiet_run(
         f"run-{quiet.run_id}-attempt-1",
         f"run-{run.pk}-attempt-2",
     ]
+
+
+def test_a_database_that_is_away_at_the_end_costs_no_training(
+    ranked: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise OperationalError("server closed the connection")
+
+    run = new_run(ranked)
+    with monkeypatch.context() as patch:
+        patch.setattr(attempts.runs, "publish", away)
+        with pytest.raises(OperationalError):
+            carry_out(run)
+    let_the_lease_run_out(run)
+    questions = Questions()
+    carry_out(run, questions)
+    assert run.state == JobState.DONE
+    assert questions.asked == STEPS - 6  # goes on from the checkpoint after step 6
+    assert left_below_model_root(tmp_path) == [f"run-{run.pk}-attempt-2"]
 
 
 def test_a_repeated_step_is_measured_once(ranked: Project) -> None:
@@ -527,6 +547,21 @@ def test_a_torn_checkpoint_of_an_earlier_attempt_is_passed_over(
     assert questions.asked == STEPS - 2
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV])
+def test_a_file_system_without_hard_links_costs_no_step(
+    ranked: Project, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    run = new_run(ranked)
+    carry_out(run, at_question(4, lambda: True))
+    questions = Questions()
+    carry_out(run, questions)
+    assert questions.asked == STEPS - 3
+
+
 # --- Failures, with their reasons ---------------------------------------------------
 
 
@@ -597,7 +632,7 @@ def test_an_error_nobody_foresaw_is_on_the_row_and_in_the_log(
     assert (run.state, run.reason) == ("failed", "error: ZeroDivisionError: by naught")
 
 
-def test_a_failed_run_keeps_its_last_checkpoint(
+def test_a_failed_run_leaves_nothing_on_the_disk(
     ranked: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     run = new_run(ranked)
@@ -607,11 +642,22 @@ def test_a_failed_run_keeps_its_last_checkpoint(
 
     carry_out(run, at_question(6, no_more_memory))
     assert run.reason == "out_of_memory: no memory is left for this run"
+    assert run.step == 5  # there was a checkpoint
+    assert left_below_model_root(tmp_path) == []
+
+
+def test_a_run_that_is_cancelled_after_it_was_given_back_leaves_nothing(
+    ranked: Project, tmp_path: Path
+) -> None:
+    run = carry_out(new_run(ranked), at_question(4, lambda: True))
     (kept,) = left_below_model_root(tmp_path)
-    assert kept.endswith(".checkpoints")
-    newest = max((tmp_path / "models/reward-models" / kept).iterdir())
-    assert newest.name == "step-00000004"
-    verify(newest)
+    assert kept == f"run-{run.pk}-attempt-1.checkpoints"
+    folder = tmp_path / "models/reward-models"
+    (folder / f".run-{run.pk}-attempt-1.partial-of-a-killed-worker").mkdir()
+    (folder / f"run-{run.pk}0-attempt-1").mkdir()  # another run's
+    assert cancel(run)
+    assert left_below_model_root(tmp_path) == [f"run-{run.pk}0-attempt-1"]
+    assert not cancel(run)
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,12 @@ def test_files_that_are_absent_empty_or_torn_are_refused(tmp_path: Path) -> None
     torn.write_bytes(torn.read_bytes()[:-9])
     with pytest.raises(DataError, match="no whole gzip file"):
         read_examples(torn)
+    write(torn, *[row(prompt_id=str(number)) for number in range(50)])
+    damaged = bytearray(torn.read_bytes())
+    damaged[20:40] = b"\xff" * 20
+    torn.write_bytes(damaged)
+    with pytest.raises(DataError, match="no whole gzip file: Error -3"):
+        read_examples(torn)
     torn.write_bytes(b"plain text")
     with pytest.raises(DataError, match="no whole gzip file"):
         read_examples(torn)

@@ -44,6 +44,13 @@ class Diary(SilentListener):
         return bool(self.stops) and self.stops in self.losses
 
 
+class AlwaysStops(Diary):
+    """Asks to stop as soon as the run has resumed."""
+
+    def should_stop(self) -> bool:
+        return any(note.startswith("resumed") for note in self.notes)
+
+
 def go(base: Path, out: Path, diary: Diary, config: TrainingConfig = CONFIG) -> Diary:
     train(EXAMPLES, base=str(base), out=out, config=config, listener=diary)
     return diary
@@ -83,7 +90,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(
     assert sorted(second.losses) == [7, 8, 9, 10]
     assert first.losses | second.losses == whole[1].losses
     assert same_bytes(out, whole[0])
-    assert list(tmp_path.iterdir()) == [out]
+    assert sorted(tmp_path.iterdir()) == [out, checkpoints_of(out)]
 
 
 def test_a_run_that_is_asked_to_stop_loses_no_step(
@@ -128,6 +135,38 @@ def test_the_newest_two_checkpoints_are_kept(tiny_sft: Path, tmp_path: Path) -> 
     assert names == ["step-00000006", "step-00000008"]
     kinds = {p.suffix for p in checkpoints_of(tmp_path / "rm").rglob("*.*")}
     assert kinds == {".safetensors", ".json"}
+
+
+def flip_last_bit(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def test_damaged_checkpoints_do_not_push_out_good_ones(
+    tiny_sft: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "rm"
+    killed_after(tiny_sft, out, 9)
+    flip_last_bit(checkpoints_of(out) / "step-00000008" / "model.safetensors")
+    with pytest.raises(TrainingStopped):
+        go(tiny_sft, out, Diary(stops=7))
+    names = sorted(path.name for path in checkpoints_of(out).iterdir())
+    assert names == ["step-00000006", "step-00000007"]
+    third = go(tiny_sft, out, Diary())
+    assert "resumed after step 7" in third.notes
+
+
+def test_a_stop_just_after_a_checkpoint_leaves_it_alone(
+    tiny_sft: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "rm"
+    killed_after(tiny_sft, out, 5)
+    checkpoint = checkpoints_of(out) / "step-00000004"
+    before = checkpoint.stat()
+    with pytest.raises(TrainingStopped):
+        go(tiny_sft, out, AlwaysStops())
+    after = checkpoint.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 def test_checkpoints_of_other_data_config_or_base_are_refused_by_name(

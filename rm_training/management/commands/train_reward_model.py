@@ -84,6 +84,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prints the final accuracy with its n; one line on stderr where it fails."""
         # --help and usage errors should not wait seconds for torch.
+        from rm_training.checkpoint import discard_checkpoints  # noqa: PLC0415
         from rm_training.trainer import train  # noqa: PLC0415
 
         try:
@@ -104,6 +105,7 @@ class Command(BaseCommand):
             raise CommandError(
                 "interrupted; the same command goes on from the last checkpoint, if any"
             ) from interrupt
+        discard_checkpoints(options["out"])
         self.stdout.write(summary(result))
 
 
