@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet, Value
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Now
 
 from annotation.models import (
@@ -94,9 +94,11 @@ def choose_overlap(
     rng = rng or secrets.SystemRandom()
     work = [prompt for prompt in prompts if prompt.purpose == Purpose.WORK]
     before = Prompt.objects.filter(project=project, purpose=Purpose.WORK)
-    overlaps = list(before.values_list("overlap", flat=True))
-    wanted = round(project.overlap_fraction * (len(overlaps) + len(work)))
-    missing = wanted - sum(overlap > 1 for overlap in overlaps)
+    counts = before.aggregate(
+        all=Count("pk"), overlapping=Count("pk", filter=Q(overlap__gt=1))
+    )
+    wanted = round(project.overlap_fraction * (counts["all"] + len(work)))
+    missing = wanted - counts["overlapping"]
     chosen = set(rng.sample(range(len(work)), min(max(missing, 0), len(work))))
     for number, prompt in enumerate(work):
         prompt.overlap = project.overlap if number in chosen else 1

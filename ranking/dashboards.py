@@ -1,8 +1,9 @@
 """From rows to the numbers that people look at: loads the counted rankings of a
 project in a few queries and hands them to the pure statistics."""
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,7 +61,7 @@ def agreement_report(
     people = Membership.objects.select_related("project")
     members = people.in_bulk({row.labeler for row in judgements})
     names = _distinct_names(members.values(), name or (lambda member: member.name))
-    index = {pk: number for number, pk in enumerate(members)}
+    index = {pk: number for number, pk in enumerate(sorted(members))}
     return agreement.report(
         _tables(judgements, index, _lengths({row.prompt for row in judgements})),
         labelers=[names[pk] for pk in index],
@@ -135,12 +136,26 @@ def _tags(prompts: set[int]) -> dict[int, list[str]]:
 
 
 def _distinct_names(members: Iterable[Membership], name: Naming) -> dict[int, str]:
-    """An imported labeler never matches a member, even one of the same name."""
-    members = list(members)
-    seen = Counter(name(member) for member in members)
-    return {
-        member.pk: f"{name(member)} (imported)"
-        if member.user_id is None and seen[name(member)] > 1
-        else name(member)
-        for member in members
-    }
+    """What each is called, no two alike: an imported labeler never is a member.
+
+    Whose name is taken gets a mark. Members choose before imported labelers, and the
+    older before the younger; a plain name is never taken by a marked one.
+    """
+    in_turn = sorted(members, key=lambda member: (member.user_id is None, member.pk))
+    holders: dict[str, int] = {}
+    for member in in_turn:
+        holders.setdefault(name(member), member.pk)
+    plain = set(holders.values())
+    for member in in_turn:
+        if member.pk not in plain:
+            marked = _marked(name(member), imported=member.user_id is None)
+            holders[next(free for free in marked if free not in holders)] = member.pk
+    return {pk: called for called, pk in holders.items()}
+
+
+def _marked(name: str, *, imported: bool) -> Iterator[str]:
+    """`alice (imported)`, `alice (imported 2)`, …; members: `alice (2)`, …"""
+    if imported:
+        yield f"{name} (imported)"
+    for number in count(2):
+        yield f"{name} (imported {number})" if imported else f"{name} ({number})"

@@ -1,9 +1,11 @@
 """Pages for researchers: frozen datasets and their files; and, for admins, the form
 that imports rankings."""
 
+import fcntl
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -26,6 +28,7 @@ from ranking.filters import INCLUDABLE, POOLS, InvalidFilter, filters_from_query
 from ranking.imports import import_rankings
 from ranking.models import Dataset, PromptSplit, Split
 
+log = structlog.get_logger(__name__)
 RESEARCHERS: Final = (Role.RESEARCHER, Role.ADMIN)
 DATASETS_PER_PAGE: Final = 50
 
@@ -65,7 +68,12 @@ def freeze_dataset(member: Member) -> HttpResponse:
 @for_members(*RESEARCHERS)
 def dataset(member: Member, name: str) -> HttpResponse:
     """One dataset: what it holds, its files, and how to read them."""
-    found = _dataset(member, name)
+    return _dataset_page(member, _dataset(member, name))
+
+
+def _dataset_page(
+    member: Member, found: Dataset, *, refusal: str = "", status: int = 200
+) -> HttpResponse:
     held = PromptSplit.objects.filter(
         prompt__in=found.rankings.values("assignment__prompt")
     ).values_list("split", flat=True)
@@ -78,17 +86,41 @@ def dataset(member: Member, name: str) -> HttpResponse:
         else value
         for name, value in found.filters.items()
     }
-    context = {"member": member, "dataset": found, "splits": splits, "filters": filters}
-    return render(member.request, "ranking/dataset.html", context)
+    context = {
+        "member": member,
+        "dataset": found,
+        "splits": splits,
+        "filters": filters,
+        "refusal": refusal,
+    }
+    return render(member.request, "ranking/dataset.html", context, status=status)
 
 
 @require_safe
 @for_members(*RESEARCHERS)
 def dataset_file(member: Member, name: str, kind: str) -> HttpResponseBase:
-    """The data file of an export, as a download; 304 for one that the reader has."""
+    """The data file of an export, as a download; 304 for one that the reader has.
+
+    503 where the server's disk is full or does not answer.
+    """
     found = _dataset(member, name)
     if kind not in KINDS:
         raise Http404("No such file.")
+    try:
+        return _download(member, found, kind)
+    except OSError as error:
+        log.exception("dataset_file_failed", dataset=found.name, kind=kind)
+        reason = error.strerror or "the disk does not answer"
+        return _dataset_page(
+            member,
+            found,
+            refusal=f"The server could not make this file: {reason}. The dataset is"
+            " kept as it is. Try again later, and tell whoever runs this site.",
+            status=503,
+        )
+
+
+def _download(member: Member, found: Dataset, kind: str) -> HttpResponseBase:
     folder = _exported(found, kind)
     [(file, facts)] = manifest_of(folder)["files"].items()
     etag = quote_etag(facts["sha256"])
@@ -108,12 +140,20 @@ def dataset_file(member: Member, name: str, kind: str) -> HttpResponseBase:
 
 
 def _exported(found: Dataset, kind: str) -> Path:
-    """The folder of this export, written when it is first asked for."""
+    """The folder of this export, written when it is first asked for.
+
+    Others who ask meanwhile wait for it, so it is written once and never replaced
+    while somebody reads it.
+    """
     folder: Path = (
         settings.VAR_DIR / "exports" / str(found.project_id) / found.name / kind
     )
     if not folder.exists():
-        write(found, kind=kind, out=folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with folder.with_name(f".{kind}.lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+            if not folder.exists():
+                write(found, kind=kind, out=folder)
     return folder
 
 

@@ -35,6 +35,10 @@ KINDS: Final = ("rankings", "pairs")
 FORMATS: Final = ("jsonl", "parquet")
 SPLITS: Final = (*Split.values, "all")
 MANIFEST: Final = "manifest.json"
+README: Final = "README.md"
+OURS: Final = frozenset(
+    (MANIFEST, README, *(f"{kind}.{format}" for kind in KINDS for format in FORMATS))
+)
 STALE_SECONDS: Final = 3600
 
 Row = dict[str, Any]
@@ -57,7 +61,8 @@ def write(  # noqa: PLR0913  by keyword only, each one an option of the command
 
     The folder gets one data file, `manifest.json` and `README.md`. It is made beside
     `out` and renamed, so nobody finds half of it; an earlier export of the same
-    dataset is replaced. Memory stays flat. `progress` is called after each row.
+    dataset is replaced, if nothing else lies there. Memory stays flat. `progress` is
+    called after each row.
 
     Raises ExportRefused, and OSError where the disk does not take it.
     """
@@ -74,7 +79,7 @@ def write(  # noqa: PLR0913  by keyword only, each one an option of the command
             file = _write_rows(made / f"{kind}.jsonl", rows, progress)
         manifest = _manifest(dataset, file, kind=kind, split=split)
         _write_bytes(made / MANIFEST, json.dumps(manifest, indent=2).encode() + b"\n")
-        _write_bytes(made / "README.md", card(dataset.project.title, manifest).encode())
+        _write_bytes(made / README, card(dataset.project.title, manifest).encode())
         _put_in_place(made, out, dataset)
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -251,15 +256,26 @@ def _check(kind: str, format: str, split: str) -> None:
 
 
 def _check_out(out: Path, dataset: Dataset) -> None:
-    """Whether the folder is free, or holds an earlier export of this dataset."""
+    """Refuse a folder that is neither free nor an export of this dataset, no more.
+
+    What an export replaces is deleted, so nothing of anybody else's may lie there.
+    """
     if not out.exists():
         return
     if not out.is_dir():
         raise ExportRefused(f"{out} is a file; --out names a folder")
-    if any(out.iterdir()) and _dataset_in(out) != dataset.name:
+    held = sorted(out.iterdir())
+    if held and _dataset_in(out) != dataset.name:
         raise ExportRefused(
             f"{out} is not empty, and it is no export of {dataset.name}: choose another"
             " folder; nothing was written"
+        )
+    strange = [path.name for path in held if path.name not in OURS or path.is_dir()]
+    if strange:
+        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+        raise ExportRefused(
+            f"{out} holds an export of {dataset.name}, but it also holds"
+            f" {strange[0]!r}{more}: choose another folder; nothing was written"
         )
 
 

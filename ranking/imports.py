@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -25,7 +25,7 @@ from annotation.models import (
 )
 from annotation.strict_json import Refused
 from ranking.models import Placement, Ranking, RankingStatus
-from ranking.ranking_lines import FIELDS, RankingLine, check_ranking
+from ranking.ranking_lines import FIELDS, Key, RankingLine, check_ranking
 
 
 def import_rankings(
@@ -41,8 +41,9 @@ def import_rankings(
     A line's key is its id, else (prompt_id, labeler). The same order under a known
     key is `unchanged`, whatever numbers it is written in; another order is the error
     `conflict`. Each new ranking brings a completed assignment of its own and takes no
-    slot of the queue; a labeler's second one of a prompt, under another id, is a
-    repeat. Labelers become members without an account.
+    slot of the queue; a labeler's second one of a prompt, under another key, is a
+    repeat. A refused line leaves its key free for a later one. Labelers become
+    members without an account.
 
     Raises UnreadableFile for a file that is broken as a whole; nothing is written.
     """
@@ -67,35 +68,30 @@ class NewRanking:
 def _verdicts(
     project: Project, lines: Iterable[Line], report: ImportReport
 ) -> Iterator[list[NewRanking]]:
-    """The new rankings of the file, in batches. Five queries a batch."""
-    seen_ids: set[str] = set()
-    seen_pairs: set[tuple[str, str]] = set()
-
-    def check(fields: dict[str, Any]) -> RankingLine:
-        ranking = check_ranking(fields)
-        pair = (ranking.prompt_id, ranking.labeler)
-        if ranking.id in seen_ids or (ranking.id is None and pair in seen_pairs):
-            raise Refused("duplicate_ranking", f"{_key(ranking)} stands above already")
-        seen_pairs.add(pair)
-        if ranking.id is not None:
-            seen_ids.add(ranking.id)
-        return ranking
-
-    for batch in batches(checked_lines(lines, report, FIELDS, check)):
+    """The new rankings of the file, in batches. Six queries a batch."""
+    seen: set[Key] = set()  # of the lines that were not refused
+    for batch in batches(checked_lines(lines, report, FIELDS, check_ranking)):
         stored = _Stored(project, [ranking for _, ranking in batch])
         new = []
         for line, ranking in batch:
             try:
+                _check_unseen(ranking, seen)
                 found = stored.find(ranking)
             except Refused as error:
                 report.refuse(line, error)
                 continue
+            seen.add(ranking.key)
             if found is None:
                 report.unchanged += 1
             else:
                 report.take(line)
                 new.append(found)
         yield new
+
+
+def _check_unseen(line: RankingLine, seen: Collection[Key]) -> None:
+    if line.key in seen:
+        raise Refused("duplicate_ranking", f"{_named(line)} stands above already")
 
 
 class _Stored:
@@ -117,10 +113,15 @@ class _Stored:
         )
         by_id = imported.filter(external_id__in={line.id for line in batch if line.id})
         by_pair = imported.filter(
-            assignment__prompt__in=self._prompts.values(), assignment__repeat=0
+            assignment__prompt__in=self._prompts.values(), external_id=None
         )
-        self._by_id = {row[0]: row[1:] for row in _rows(by_id)}
-        self._by_pair = {row[1:3]: row[1:] for row in _rows(by_pair)}
+        self._rankings: dict[Key, tuple[str, str, dict[str, int]]] = {
+            external_id or (prompt_id, labeler): (prompt_id, labeler, ranks)
+            for external_id, prompt_id, labeler, ranks in (
+                *_rows(by_id),
+                *_rows(by_pair),
+            )
+        }
 
     def find(self, line: RankingLine) -> NewRanking | None:
         """The line's rows if it is new, None if it is unchanged. Raises Refused."""
@@ -131,23 +132,20 @@ class _Stored:
             )
         responses = self._responses.get(prompt, {})
         check_covers(line.raw_ranks, responses, "ranks")
-        said = (line.prompt_id, line.labeler, line.ranks)
-        stored = (
-            self._by_pair.get(said[:2]) if line.id is None else self._by_id.get(line.id)
-        )
+        stored = self._rankings.get(line.key)
         if stored is None:
             return NewRanking(line, prompt, responses)
-        if stored != said:
+        if stored != (line.prompt_id, line.labeler, line.ranks):
             raise Refused(
                 "conflict",
-                f"{_key(line)} is stored with another order, prompt or labeler;"
+                f"{_named(line)} is stored with another order, prompt or labeler;"
                 " stored rankings never change",
             )
         return None
 
 
-def _rows(rankings: Any) -> Iterator[tuple[str, str, str, dict[str, int]]]:
-    """(id, prompt id, labeler, dense ranks by response id). Two queries."""
+def _rows(rankings: Any) -> Iterator[tuple[str | None, str, str, dict[str, int]]]:
+    """(id or None, prompt id, labeler, dense ranks by response id). Two queries."""
     ranks: dict[int, dict[str, int]] = {}
     for ranking, response, rank in Placement.objects.filter(
         ranking__in=rankings
@@ -162,7 +160,7 @@ def _rows(rankings: Any) -> Iterator[tuple[str, str, str, dict[str, int]]]:
         yield (*row, ranks[pk])
 
 
-def _key(line: RankingLine) -> str:
+def _named(line: RankingLine) -> str:
     if line.id is not None:
         return f"the ranking {line.id!r}"
     return f"the ranking of {line.prompt_id!r} by {line.labeler!r}"

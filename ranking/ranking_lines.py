@@ -15,6 +15,8 @@ FIELDS: Final = frozenset(
     ("id", "prompt_id", "labeler", "ranks", "seconds", "submitted_at")
 )
 
+Key = str | tuple[str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class RankingLine:
@@ -26,6 +28,11 @@ class RankingLine:
     raw_ranks: dict[str, int]
     seconds: float | None
     submitted_at: datetime | None
+
+    @property
+    def key(self) -> Key:
+        """What a line is known by: its id, else its prompt and labeler."""
+        return self.id or (self.prompt_id, self.labeler)
 
     @property
     def ranks(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from annotation.import_report import ImportReport
 from annotation.imports import ImportMode
 from annotation.jsonl import Progress, UnreadableFile
+from annotation.management.projects import project_named
 from annotation.models import Project
 
 MOST_SHOWN: Final = 20
@@ -59,9 +60,7 @@ class ImportCommand(BaseCommand):
     def _imported(
         self, import_into: Import, mode: ImportMode, options: dict[str, Any]
     ) -> ImportReport:
-        project = Project.objects.filter(slug=options["slug"]).first()
-        if project is None:
-            raise CommandError(f"there is no project {options['slug']!r}")
+        project = project_named(options["slug"])
         path: Path = options["file"]
         try:
             with (

@@ -4,8 +4,10 @@ import random
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from annotation import queue
@@ -119,6 +121,24 @@ def test_the_overlap_is_an_exact_share_also_across_batches(project: Project) -> 
         overlaps = list(Prompt.objects.values_list("overlap", flat=True))
         assert overlaps.count(3) == expected
         assert set(overlaps) == {1, 3}
+
+
+def test_choosing_the_overlap_reads_two_counts_however_long_the_project(
+    project: Project,
+) -> None:
+    """A cursor that fetched every row would see 50 of them."""
+    project.overlap, project.overlap_fraction = 3, 0.2
+    stored = new_prompts(project, 50)
+    queue.choose_overlap(project=project, prompts=stored)
+    Prompt.objects.bulk_create(stored)
+    prompts = new_prompts(project, 10)
+    with CaptureQueriesContext(connection) as asked:
+        queue.choose_overlap(project=project, prompts=prompts)
+    [query] = asked.captured_queries
+    with connection.cursor() as cursor:
+        cursor.execute(query["sql"])
+        assert cursor.fetchall() == [(50, 10)]
+    assert [prompt.overlap for prompt in prompts].count(3) == 2
 
 
 def test_any_prompt_of_a_batch_may_get_the_overlap(project: Project) -> None:

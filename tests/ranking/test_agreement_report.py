@@ -11,8 +11,12 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from annotation.models import Membership, Project
+from annotation.models import Membership, Project, Role
+from ranking import dashboards
+from ranking.imports import import_rankings
+from tests.conftest import make_prompt
 from tests.pandalm import pandalm_files
+from tests.ranking.rows import store_ranking
 
 pytestmark = pytest.mark.django_db
 
@@ -160,6 +164,53 @@ def test_researchers_read_pseudonyms_and_never_names(
     assert "L-" in page
     refused = signed_in(researcher).get("/p/tides/agreement/?labeler=annotator1")
     assert refused.status_code == 400
+
+
+def test_labelers_of_one_name_are_told_apart_and_members_keep_theirs(
+    project: Project, alice: Membership, admin: Membership, signed_in: SignIn
+) -> None:
+    prompt = make_prompt(project)
+    ranks = {"r1": 1, "r2": 2, "r3": 3, "r4": 4}
+    lines = [
+        {"prompt_id": prompt.external_id, "labeler": name, "ranks": ranks}
+        for name in ("alice", "alice (imported)")
+    ]
+    file = io.BytesIO("\n".join(map(json.dumps, lines)).encode())
+    import_rankings(project, file)
+    store_ranking(prompt, alice, ranks)
+    detail = report_of(project.slug)["labelers_detail"]
+    names = {"alice", "alice (imported)", "alice (imported 2)"}
+    assert {row["labeler"] for row in detail} == names
+    page = signed_in(admin).get("/p/tides/agreement/")
+    assert page.status_code == 200
+    by_name = {
+        member.name: member.pk
+        for member in project.membership_set.filter(user__isnull=True)
+    }
+    people = project.membership_set.filter(role=Role.LABELER).order_by("-pk")
+    assert dashboards._distinct_names(people, lambda member: member.name) == {
+        alice.pk: "alice",
+        by_name["alice (imported)"]: "alice (imported)",
+        by_name["alice"]: "alice (imported 2)",
+    }
+
+
+def test_colliding_pseudonyms_are_told_apart_in_one_order(
+    project: Project, alice: Membership, bob: Membership
+) -> None:
+    imported = [
+        Membership.objects.create(project=project, name=name, role=Role.LABELER)
+        for name in ("vera", "walt")
+    ]
+    people = [alice, bob, *imported]
+    expected = {
+        alice.pk: "L-0",
+        bob.pk: "L-0 (2)",
+        imported[0].pk: "L-0 (imported)",
+        imported[1].pk: "L-0 (imported 2)",
+    }
+    for order in (people, people[::-1]):
+        assert dashboards._distinct_names(order, lambda member: "L-0") == expected
 
 
 def test_a_filter_that_is_not_understood_keeps_the_page(

@@ -1,14 +1,19 @@
 """Datasets in the browser: frozen, described, downloaded, and closed to others."""
 
+import errno
 import json
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from annotation.models import Membership, Project
+from ranking import dataset_pages, export
 from ranking.datasets import freeze
 from ranking.filters import Filters
 from ranking.models import Dataset, Ranking
@@ -144,6 +149,60 @@ def test_a_download_is_written_once(
     before = written.stat()
     body(visitor.get(address))
     assert written.stat() == before
+
+
+def test_a_full_disk_is_a_page_that_says_so_and_the_next_try_is_served(
+    project: Project,
+    ranking: Ranking,
+    visitor: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def full(file: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    dataset = freeze(project)
+    address = f"{LIST}{dataset.name}/pairs.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "_sync", full)
+        response = visitor.get(address)
+    assert response.status_code == 503
+    assert "could not make this file: No space left" in response.content.decode()
+    assert "Content-Disposition" not in response
+    assert "dataset_file_failed" in caplog.text
+    assert len(body(visitor.get(address)).splitlines()) == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_first_downloads_at_once_write_the_file_once_and_all_get_it(
+    project: Project,
+    ranking: Ranking,
+    researcher: Membership,
+    signed_in: SignIn,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address = f"{LIST}{freeze(project).name}/pairs.jsonl"
+    browsers = [signed_in(researcher) for _ in range(4)]
+    written: list[Path] = []
+    answers: list[bytes] = []
+
+    def slow(dataset: Dataset, *, kind: str, out: Path) -> Any:
+        time.sleep(0.2)  # so that the others ask before it is there
+        written.append(out)
+        return export.write(dataset, kind=kind, out=out)
+
+    def run(browser: Client) -> None:
+        answers.append(body(browser.get(address)))
+        connection.close()
+
+    monkeypatch.setattr(dataset_pages, "write", slow)
+    threads = [threading.Thread(target=run, args=(each,)) for each in browsers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(written) == 1
+    assert [len(answer.splitlines()) for answer in answers] == [5] * 4
 
 
 @pytest.fixture

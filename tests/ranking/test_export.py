@@ -308,6 +308,38 @@ def test_an_export_of_the_same_dataset_is_replaced_whole(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_an_export_that_somebody_put_files_beside_is_not_replaced(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    write(dataset, kind="pairs", out=out)
+    (out / "checkpoint").mkdir()
+    (out / "checkpoint" / "model.bin").write_bytes(b"weeks of work")
+    (out / "results.csv").write_text("mine")
+    complaint = r"also holds 'checkpoint' and 1 more: choose another folder; nothing"
+    with pytest.raises(ExportRefused, match=complaint):
+        write(dataset, kind="rankings", out=out)
+    assert (out / "checkpoint" / "model.bin").read_bytes() == b"weeks of work"
+    assert (out / "results.csv").read_text() == "mine"
+    assert len(rows(out, "pairs")) == 5
+
+
+def test_what_appears_beside_an_export_while_it_is_replaced_stays(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    write(dataset, kind="pairs", out=out)
+    with pytest.raises(ExportRefused, match=r"also holds 'notes\.txt': choose"):
+        write(
+            dataset,
+            kind="pairs",
+            out=out,
+            progress=lambda: (out / "notes.txt").write_text("mine"),
+        )
+    assert (out / "notes.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_failure_in_the_middle_leaves_nothing_behind(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,7 +140,51 @@ def test_a_labeler_s_second_ranking_of_a_prompt_is_a_repeat_that_does_not_count(
     )
     assert list(repeats) == [("a", 0), ("b", 1), ("c", 2)]
     assert rankings_that_count(project, Filters()).get().external_id == "a"
-    assert counts(imported(project, row())) == (1, 0, 1, 0)
+
+
+OTHER_ORDER = {"r1": 4, "r2": 3, "r3": 2, "r4": 1}
+WITH_ID, WITHOUT = row(id="a"), row(ranks=OTHER_ORDER)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([[WITH_ID, WITHOUT]], [("a", 0), (None, 1)]),
+        ([[WITHOUT, WITH_ID]], [(None, 0), ("a", 1)]),
+        ([[WITH_ID], [WITHOUT]], [("a", 0), (None, 1)]),
+        ([[WITHOUT], [WITH_ID]], [(None, 0), ("a", 1)]),
+    ],
+)
+def test_a_line_with_an_id_and_one_without_are_two_rankings(
+    project: Project,
+    prompt: Prompt,
+    files: list[list[dict[str, Any]]],
+    expected: list[tuple[str | None, int]],
+) -> None:
+    for lines in files:
+        assert imported(project, *lines).imported == len(lines)
+    stored = Ranking.objects.order_by("assignment__repeat").values_list(
+        "external_id", "assignment__repeat"
+    )
+    assert list(stored) == expected
+    assert counts(imported(project, WITH_ID, WITHOUT)) == (2, 0, 2, 0)
+    assert codes(imported(project, row())) == [(1, "error", "conflict")]
+
+
+@pytest.mark.parametrize("key", [{}, {"id": "k1"}])
+def test_a_corrected_line_below_its_refused_one_is_taken(
+    project: Project, prompt: Prompt, key: dict[str, str]
+) -> None:
+    lines = [row(**key, ranks={"r1": 1}), row(**key), row(**key)]
+    report = imported(project, *lines, mode=ImportMode.PARTIAL)
+    assert codes(report) == [
+        (1, "error", "incomplete"),
+        (3, "error", "duplicate_ranking"),
+    ]
+    assert counts(report) == (3, 1, 0, 2)
+    assert Ranking.objects.count() == 1
+    again = imported(project, *lines, mode=ImportMode.PARTIAL)
+    assert counts(again) == (3, 0, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +192,6 @@ def test_a_labeler_s_second_ranking_of_a_prompt_is_a_repeat_that_does_not_count(
     [
         (row(), row()),
         (row(id="k1"), row(id="k1", labeler="other")),
-        (row(id="k1"), row()),
     ],
 )
 def test_a_key_stands_once_in_a_file(

@@ -18,6 +18,7 @@ from annotation.generation import (
     new_run,
 )
 from annotation.jobs import JobState
+from annotation.management.projects import project_named
 from annotation.models import GenerationRun, Project
 from annotation.sampling import GenerationSettings, Outcome, SamplingSettings
 from annotation.tasks import worker_name
@@ -71,9 +72,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Errors: CommandError, one line."""
-        project = Project.objects.filter(slug=options["slug"]).first()
-        if project is None:
-            raise CommandError(f"there is no project {options['slug']!r}.")
+        project = project_named(options["slug"])
         try:
             run = self._claimed_run(project, _settings(project, options), options)
         except NothingWaitsError as nothing:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from annotation.models import Project
+from annotation.management.projects import project_named
 from ranking.dashboards import agreement_report
 from ranking.filters import (
     InvalidFilter,
@@ -33,9 +33,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the report, whole or in a few lines."""
-        project = Project.objects.filter(slug=options["slug"]).first()
-        if project is None:
-            raise CommandError(f"There is no project {options['slug']!r}.")
+        project = project_named(options["slug"])
         try:
             filters = filters_from_options(project, options, pool="random")
         except InvalidFilter as error:

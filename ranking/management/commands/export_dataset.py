@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from annotation.models import Project
+from annotation.management.projects import project_named
 from ranking.datasets import NothingToFreeze, freeze
 from ranking.export import FORMATS, KINDS, SPLITS, ExportRefused, write
 from ranking.filters import (
@@ -71,9 +71,7 @@ def _dataset(options: dict[str, Any]) -> Dataset:
         raise CommandError(
             "name a project, or a frozen dataset with --dataset", returncode=2
         )
-    project = Project.objects.filter(slug=options["slug"]).first()
-    if project is None:
-        raise CommandError(f"there is no project {options['slug']!r}")
+    project = project_named(options["slug"])
     return freeze(project, filters_from_options(project, options))
 
 
