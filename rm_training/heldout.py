@@ -1,7 +1,7 @@
 """Scores a held-out split: exact counts, and the loss that training minimises."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from transformers import PreTrainedModel
@@ -25,19 +25,20 @@ def in_passes(
 @torch.no_grad()
 def evaluate(
     model: PreTrainedModel,
-    prompts: Sequence[EncodedPrompt],
+    passes: Iterable[Sequence[EncodedPrompt]],
     *,
     config: TrainingConfig,
     split: str,
     step: int,
 ) -> Evaluation:
-    """Accuracy counts and loss of the prompts, in order, without a gradient.
+    """Accuracy counts and loss of the prompts, pass by pass, without a gradient.
 
     Raises NonFiniteLoss where a reward is NaN or infinite.
     """
-    counts = PairCounts()
+    counts, prompts = PairCounts(), 0
     loss = denominator = 0.0
-    for group in in_passes(prompts, config):
+    for group in passes:
+        prompts += len(group)
         rewards = rewards_of_prompts(
             model, group, bfloat16=config.dtype == "bfloat16"
         ).cpu()  # (B, K)
@@ -51,7 +52,7 @@ def evaluate(
     return Evaluation(
         step=step,
         split=split,
-        prompts=len(prompts),
+        prompts=prompts,
         counts=counts,
         loss=loss / denominator if denominator else None,
     )

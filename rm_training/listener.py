@@ -103,7 +103,7 @@ class TrainingResult:
 
 
 class TrainingListener(Protocol):
-    """Follows a run. All calls come from the training thread, between steps."""
+    """Follows a run. All calls come from the training thread, between passes."""
 
     def on_step(self, report: StepReport) -> None:
         """A step is done. After a resume, step numbers go on from the checkpoint."""
@@ -115,7 +115,8 @@ class TrainingListener(Protocol):
         """Something a person should read: a skipped checkpoint, dropped responses."""
 
     def should_stop(self) -> bool:
-        """Asked before each step; True ends the run with TrainingStopped."""
+        """Asked before each step and between the passes of a step or an evaluation;
+        True ends the run with TrainingStopped."""
 
 
 class SilentListener:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -104,7 +104,13 @@ def _optimise(run: PreparedRun) -> Progress:
         for group in optimizer.param_groups:
             group["lr"] = rate
         chosen = prompts_of_step(step, prompts=len(run.train), config=config)
-        report = _step(run, optimizer, [run.train[i] for i in chosen], step=step + 1)
+        try:
+            prompts = [run.train[i] for i in chosen]
+            report = _step(run, optimizer, prompts, step=step + 1)
+        except TrainingStopped:  # nothing of the unfinished step stays
+            optimizer.zero_grad()
+            _save(run, optimizer, progress)
+            raise
         progress.step += 1
         progress.tokens += report.tokens
         listener.on_step(report)
@@ -138,7 +144,7 @@ def _step(
     denominator = sum(loss_denominator(w, config.loss).item() for w in weights)
     loss, counts, tokens, padding = 0.0, PairCounts(), 0, 0
 
-    for group, w in zip(passes, weights, strict=True):
+    for group, w in zip(_asking(run, passes, step - 1), weights, strict=True):
         rewards = rewards_of_prompts(
             model, group, bfloat16=config.dtype == "bfloat16"
         )  # (B, K)
@@ -173,6 +179,20 @@ def _step(
     )
 
 
+def _asking(
+    run: PreparedRun, passes: Iterable[Sequence[EncodedPrompt]], finished: int
+) -> Iterator[Sequence[EncodedPrompt]]:
+    """The passes; between two of them a request to stop is heard.
+
+    A step of a big model on a CPU takes minutes. Raises TrainingStopped, after so many
+    finished steps.
+    """
+    for number, group in enumerate(passes):
+        if number and run.listener.should_stop():
+            raise TrainingStopped(finished)
+        yield group
+
+
 def _positions(prompts: Sequence[EncodedPrompt]) -> tuple[int, int]:
     """Tokens and padding positions of one pass: K rows a prompt, padded together."""
     lengths = [len(row) for prompt in prompts for row in prompt.rows()]
@@ -182,11 +202,16 @@ def _positions(prompts: Sequence[EncodedPrompt]) -> tuple[int, int]:
 def _evaluate(
     run: PreparedRun, split: str, prompts: Sequence[EncodedPrompt], progress: Progress
 ) -> Evaluation | None:
-    """Scores a split and tells the listener; None for an empty one."""
+    """Scores a split and tells the listener; None for an empty one.
+
+    A stop in its middle saves nothing: a checkpoint of this step would make the resume
+    leave the evaluation out. The steps since the last checkpoint are made again.
+    """
     if not prompts:
         return None
+    passes = _asking(run, in_passes(prompts, run.config), progress.step)
     evaluation = evaluate(
-        run.model, prompts, config=run.config, split=split, step=progress.step
+        run.model, passes, config=run.config, split=split, step=progress.step
     )
     run.listener.on_evaluation(evaluation)
     return evaluation

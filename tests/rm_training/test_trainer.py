@@ -14,7 +14,7 @@ from rm_training import loading, trainer
 from rm_training.checkpoint import CheckpointError
 from rm_training.config import TrainingConfig
 from rm_training.data import DataError, Example
-from rm_training.heldout import better, evaluate
+from rm_training.heldout import better, evaluate, in_passes
 from rm_training.listener import (
     Evaluation,
     NonFiniteLoss,
@@ -400,7 +400,11 @@ def test_the_loss_of_an_evaluation_is_the_training_loss_without_centering(
         listener=SilentListener(),
     )
     heard = evaluate(
-        prepared.model, prepared.train, config=config, split="train", step=0
+        prepared.model,
+        in_passes(prepared.train, config),
+        config=config,
+        split="train",
+        step=0,
     )
     assert heard.loss == pytest.approx(report.loss, abs=1e-6)
     assert heard.counts == report.counts

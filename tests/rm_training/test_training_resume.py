@@ -104,6 +104,37 @@ def test_a_run_that_is_asked_to_stop_loses_no_step(
     assert same_bytes(out, whole[0])
 
 
+class StopsAtQuestion(Diary):
+    """Asks to stop when it is asked for the n-th time."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.left = number
+
+    def should_stop(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "finished", "resumed"),
+    # A step asks before each of its 4 passes, an evaluation before 4 of its 5.
+    [(6, 1, 1), (10, 2, None), (18, 3, 3)],
+    ids=["in step 2", "in the evaluation after step 2", "in step 4"],
+)
+def test_a_stop_between_passes_resumes_to_the_same_bytes(
+    tiny_sft: Path, tmp_path: Path, question: int, finished: int, resumed: int | None
+) -> None:
+    config = dataclasses.replace(CONFIG, prompts_per_pass=1)
+    whole, out = tmp_path / "whole", tmp_path / "rm"
+    go(tiny_sft, whole, Diary(), config)
+    with pytest.raises(TrainingStopped, match=f"after {finished} steps"):
+        go(tiny_sft, out, StopsAtQuestion(question), config)
+    second = go(tiny_sft, out, Diary(), config)
+    assert min(second.losses) == (resumed or 0) + 1
+    assert same_bytes(out, whole)
+
+
 def test_a_torn_checkpoint_is_skipped_and_told(
     whole: tuple[Path, Diary], tiny_sft: Path, tmp_path: Path
 ) -> None:
