@@ -25,7 +25,7 @@ from annotation.jobs import JobState, LeaseLostError
 from annotation.models import Membership, Project
 from ranking.datasets import freeze
 from ranking.models import PromptSplit
-from rm_training import attempts, reporting, tasks
+from rm_training import attempts, reporting, runs, tasks
 from rm_training.attempts import attempt, reason_of
 from rm_training.checkpoint import CheckpointError
 from rm_training.config import TrainingConfig
@@ -414,7 +414,7 @@ def test_a_database_that_is_away_at_the_end_costs_no_training(
 
     run = new_run(ranked)
     with monkeypatch.context() as patch:
-        patch.setattr(attempts.runs, "publish", away)
+        patch.setattr(runs, "publish", away)
         with pytest.raises(OperationalError):
             carry_out(run)
     let_the_lease_run_out(run)

@@ -49,7 +49,7 @@ class Command(BaseCommand):
         try:
             project.full_clean(exclude=["created_by"])
         except ValidationError as error:
-            raise CommandError(_one_line(error)) from error
+            raise CommandError(_one_line(error), returncode=2) from error
         with transaction.atomic():
             project.save()
             Membership.objects.bulk_create(

@@ -120,13 +120,15 @@ def _settings(project: Project, options: dict[str, Any]) -> GenerationSettings:
     k_min, k_max = options["k"] or (project.k_min, project.k_max)
     model = _model_name(options["sft"]) if options["sft"] else project.sft_model
     if not model:
-        raise CommandError("name the SFT model: --sft DIR_OR_ID.")
+        raise CommandError("name the SFT model: --sft DIR_OR_ID.", returncode=2)
     if options["limit"] is not None and options["limit"] < 1:
-        raise CommandError(f"--limit is {options['limit']}: it must be 1 or more.")
+        raise CommandError(
+            f"--limit is {options['limit']}: it must be 1 or more.", returncode=2
+        )
     try:
         sampling = SamplingSettings(k_min=k_min, k_max=k_max, **values)
     except ValueError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(str(error), returncode=2) from error
     return GenerationSettings(model=model, sampling=sampling, limit=options["limit"])
 
 

@@ -37,7 +37,7 @@ class Command(BaseCommand):
         try:
             filters = filters_from_options(project, options, pool="random")
         except InvalidFilter as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(str(error), returncode=2) from error
         report = agreement_report(project, filters)
         if options["json"]:
             self.stdout.write(json.dumps(report, ensure_ascii=False))

@@ -56,7 +56,9 @@ class Command(BaseCommand):
                     split=options["split"],
                     progress=bar.update,
                 )
-        except (InvalidFilter, NothingToFreeze, ExportRefused, OSError) as error:
+        except InvalidFilter as error:
+            raise CommandError(str(error), returncode=2) from error
+        except (NothingToFreeze, ExportRefused, OSError) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(manifest, indent=2))
