@@ -236,8 +236,6 @@ AXES_LOCKOUT_CALLABLE = "annotation.accounts.locked_out"
 AXES_SENSITIVE_PARAMETERS = ["login", "csrfmiddlewaretoken", "next"]
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False  # no banner in front of a command's output
-# A message may hold a one-time link, so none travels in a cookie.
-MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "annotation.errors.csrf_failure"
