@@ -205,12 +205,19 @@ def user_of_link(token: str) -> User | None:
 def use_sign_in_link(token: str) -> User | None:
     """The user of a link that is valid now; the link is spent by this call.
 
-    One conditional UPDATE decides, so of two simultaneous uses one succeeds.
+    One conditional UPDATE decides, so of two simultaneous uses one succeeds. Its
+    conditions are columns of the link alone: a joined table would make them a
+    subquery, which Postgres does not ask again after waiting for the other use.
     None: unknown, spent, expired, or the account was closed.
     """
-    if not _valid_links().filter(token_sha256=_hash(token)).update(used_at=Now()):
+    fresh = SignInLink.objects.filter(
+        token_sha256=_hash(token), used_at__isnull=True, expires_at__gt=Now()
+    )
+    if not fresh.update(used_at=Now()):
         return None
-    return User.objects.get(signinlink__token_sha256=_hash(token))
+    return User.objects.filter(
+        signinlink__token_sha256=_hash(token), is_active=True
+    ).first()
 
 
 def _valid_links() -> QuerySet[SignInLink]:

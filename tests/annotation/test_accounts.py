@@ -323,10 +323,9 @@ def test_only_a_hash_of_the_token_is_kept(ada: User) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_of_two_simultaneous_uses_of_a_link_one_succeeds() -> None:
     user = User.objects.create_user("ada@example.org")
-    token = make_sign_in_link(user).rstrip("/").rpartition("/")[2]
     start = Barrier(8)
 
-    def use(_: int) -> User | None:
+    def use(token: str) -> User | None:
         start.wait()
         try:
             return use_sign_in_link(token)
@@ -334,8 +333,10 @@ def test_of_two_simultaneous_uses_of_a_link_one_succeeds() -> None:
             connection.close()
 
     with ThreadPoolExecutor(8) as threads:
-        winners = [user for user in threads.map(use, range(8)) if user]
-    assert winners == [user]
+        for _ in range(10):  # the window is short
+            token = make_sign_in_link(user).rstrip("/").rpartition("/")[2]
+            winners = [winner for winner in threads.map(use, [token] * 8) if winner]
+            assert winners == [user]
 
 
 # --- Members ----------------------------------------------------------------------
