@@ -1,5 +1,6 @@
 """What labelers answered, and the frozen snapshots that researchers take of it."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -13,6 +14,13 @@ class RankingStatus(models.TextChoices):
     COUNTED = "counted"
     LATE = "late"  # its slot had gone to somebody else
     SURPLUS = "surplus"  # its slot had been filled by somebody else
+
+
+class RenderMode(models.TextChoices):
+    """How the labeler had the responses shown."""
+
+    RICH = "rich"  # Markdown as a page
+    RAW = "raw"  # the text as the model wrote it
 
 
 class RankingQuerySet(models.QuerySet["Ranking"]):
@@ -43,6 +51,10 @@ class Ranking(models.Model):
     instructions = models.ForeignKey(Instructions, null=True, on_delete=models.PROTECT)
     active_seconds = models.FloatField(null=True)
     note = models.TextField(blank=True)
+    # How the texts were shown: format bias is something we measure.
+    render_mode = models.CharField(max_length=4, choices=RenderMode, null=True)  # noqa: DJ001  null: imported
+    # Pairs whose ratings and ranks say opposite things; null without ratings.
+    contradictions = models.PositiveSmallIntegerField(null=True)
     telemetry = models.JSONField(default=dict)
     submitted_at = models.DateTimeField(db_default=Now())
     stored_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -66,6 +78,11 @@ class Ranking(models.Model):
                 name="ranking_status_is_known",
             ),
             models.CheckConstraint(
+                condition=Q(render_mode__isnull=True)
+                | Q(render_mode__in=RenderMode.values),
+                name="render_mode_is_known",
+            ),
+            models.CheckConstraint(
                 condition=Q(active_seconds__isnull=True) | Q(active_seconds__gte=0),
                 name="ranking_time_is_not_negative",
             ),
@@ -85,6 +102,9 @@ class Placement(models.Model):
     rank = models.PositiveSmallIntegerField()
     # What an imported file said, which may have gaps and start anywhere.
     raw_rank = models.BigIntegerField(null=True)
+    rating = models.PositiveSmallIntegerField(null=True)  # 1 … 7, 7 is best
+    # Of the project's own, as they were called when the ranking was made.
+    flags = ArrayField(models.CharField(max_length=60), default=list, db_default=[])
 
     class Meta:
         constraints = [
@@ -92,10 +112,41 @@ class Placement(models.Model):
                 fields=["ranking", "response"], name="a_response_is_placed_once"
             ),
             models.CheckConstraint(condition=Q(rank__gte=1), name="ranks_start_at_one"),
+            models.CheckConstraint(
+                condition=Q(rating__isnull=True) | Q(rating__gte=1, rating__lte=7),
+                name="ratings_go_from_one_to_seven",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"rank {self.rank}"
+
+
+class Draft(models.Model):
+    """A ranking in the making: what the labeler's page saved last."""
+
+    assignment = models.OneToOneField(Assignment, on_delete=models.CASCADE)
+    # Raised by every save; a page that saves over a newer one is told so.
+    rev = models.PositiveIntegerField()
+    # {"ranks": {"A": 1}, "ratings": {}, "flags": {}, "note": ""}, by letters.
+    content = models.JSONField()
+    saved_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"rev {self.rev}"
+
+
+class RefusedSubmission(models.Model):
+    """A ranking that was refused because another one is stored: both are kept."""
+
+    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT)
+    submission_uuid = models.UUIDField()
+    reason = models.CharField(max_length=200)
+    content = models.JSONField()
+    refused_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return f"refused {self.submission_uuid}"
 
 
 class Split(models.TextChoices):

@@ -28,6 +28,9 @@ class User(AbstractBaseUser):
     email = models.EmailField(max_length=254, unique=True)
     is_active = models.BooleanField(default=True)
     is_site_admin = models.BooleanField(default=False)
+    time_zone = models.CharField(
+        max_length=64, default="UTC", help_text="A name of the IANA database."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     USERNAME_FIELD = "email"

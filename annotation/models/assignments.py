@@ -5,7 +5,9 @@ import secrets
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
+from annotation.models.accounts import User
 from annotation.models.projects import Instructions, Membership, Project
 from annotation.models.prompts import Prompt
 
@@ -19,6 +21,7 @@ class AssignmentState(models.TextChoices):
     """Where a slot of the queue stands."""
 
     OPEN = "open"  # nobody has it
+    PREFETCHED = "prefetched"  # loaded ahead for somebody who has not seen it yet
     CLAIMED = "claimed"  # somebody has it until the lease ends, or longer if unclaimed
     COMPLETED = "completed"  # it holds a ranking that counts
     EXPIRED = "expired"  # its lease ran out and its slot went to somebody else
@@ -26,10 +29,20 @@ class AssignmentState(models.TextChoices):
 
 
 class AssignmentSource(models.TextChoices):
-    """Whether the queue handed it out, or an import brought it along."""
+    """Whose row it is: a slot of the queue, or one outside it."""
 
     QUEUE = "queue"
-    IMPORTED = "imported"
+    IMPORTED = "imported"  # an import brought it along
+    DIRECT = "direct"  # made for one labeler: training, qualification, gold, a repeat
+
+
+class SkipReason(models.TextChoices):
+    """Why a labeler gave a prompt back for good."""
+
+    BAD_PROMPT = "bad_prompt", "The prompt is bad"
+    ALL_BAD = "all_bad", "All responses are bad"
+    CANNOT_JUDGE = "cannot_judge", "I cannot judge this"
+    OTHER = "other", "Another reason"
 
 
 class Assignment(models.Model):
@@ -60,6 +73,7 @@ class Assignment(models.Model):
     display_order = ArrayField(models.PositiveSmallIntegerField(), null=True)
     instructions = models.ForeignKey(Instructions, null=True, on_delete=models.PROTECT)
     claimed_at = models.DateTimeField(null=True)
+    shown_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
 
@@ -73,7 +87,7 @@ class Assignment(models.Model):
             models.UniqueConstraint(
                 fields=["prompt", "slot"],
                 condition=Q(source="queue")
-                & Q(state__in=["open", "claimed", "completed"]),
+                & Q(state__in=["open", "prefetched", "claimed", "completed"]),
                 name="a_slot_is_held_once",
             ),
             models.UniqueConstraint(
@@ -81,12 +95,18 @@ class Assignment(models.Model):
                 condition=Q(state="claimed"),
                 name="a_labeler_holds_one_prompt_at_a_time",
             ),
+            models.UniqueConstraint(
+                fields=["project", "labeler"],
+                condition=Q(state="prefetched"),
+                name="one_prompt_is_prefetched_for_a_labeler",
+            ),
             models.CheckConstraint(
                 condition=Q(state="open") ^ Q(labeler__isnull=False),
                 name="an_assignment_is_open_or_has_a_labeler",
             ),
             models.CheckConstraint(
-                condition=~Q(state="claimed") | Q(lease_until__isnull=False),
+                condition=~Q(state__in=["prefetched", "claimed"])
+                | Q(lease_until__isnull=False),
                 name="a_claim_has_a_lease",
             ),
             models.CheckConstraint(
@@ -99,8 +119,13 @@ class Assignment(models.Model):
         indexes = [
             models.Index(
                 fields=["project", "seq", "slot"],
-                condition=Q(state__in=["open", "claimed"]),
-                name="assignment_queue",
+                condition=Q(state="open"),
+                name="assignment_open",
+            ),
+            models.Index(
+                fields=["project", "lease_until"],
+                condition=Q(state__in=["prefetched", "claimed"]),
+                name="assignment_leases",
             ),
             models.Index(
                 fields=["labeler", "prompt"], name="assignment_labeler_prompt"
@@ -109,3 +134,48 @@ class Assignment(models.Model):
 
     def __str__(self) -> str:
         return self.token
+
+
+class Skip(models.Model):
+    """A labeler would not rank a prompt, and said why. Never changed."""
+
+    assignment = models.OneToOneField(Assignment, on_delete=models.PROTECT)
+    reason = models.CharField(max_length=20, choices=SkipReason)
+    text = models.TextField(blank=True)
+    active_seconds = models.FloatField(null=True)
+    skipped_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(reason__in=SkipReason.values),
+                name="skip_reason_is_known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(reason="other") | ~Q(text=""),
+                name="another_reason_is_given_in_words",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class ProblemReport(models.Model):
+    """What a labeler reported to the admins, and whether they have seen to it."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT)
+    reporter = models.ForeignKey(
+        Membership, on_delete=models.PROTECT, related_name="problem_reports"
+    )
+    assignment = models.ForeignKey(Assignment, null=True, on_delete=models.PROTECT)
+    text = models.TextField()
+    reported_at = models.DateTimeField(db_default=Now(), editable=False)
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.ForeignKey(
+        User, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    answer = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"report {self.pk}"

@@ -3,6 +3,7 @@
 import hmac
 import secrets
 
+from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -57,6 +58,56 @@ class Project(models.Model):
         default=False, help_text="Labelers see their own agreement with others."
     )
 
+    rate_first = models.BooleanField(
+        default=False,
+        help_text="Each response is rated from 1 to 7 before the ranking is made.",
+    )
+    flags = ArrayField(
+        models.CharField(max_length=60),
+        default=list,
+        blank=True,
+        size=12,
+        help_text="What labelers can say of a response besides its rank.",
+    )
+    show_word_counts = models.BooleanField(
+        default=False,
+        help_text="Labelers see how long a response is, which may bias them.",
+    )
+    bad_prompt_votes = models.PositiveSmallIntegerField(
+        default=2,
+        validators=[MinValueValidator(1), MaxValueValidator(50)],
+        help_text="So many labelers must call a prompt bad to take it out.",
+    )
+    editable_rankings = models.PositiveSmallIntegerField(
+        default=5,
+        validators=[MaxValueValidator(50)],
+        help_text="How many of their latest rankings labelers may still correct.",
+    )
+    editable_minutes = models.PositiveSmallIntegerField(
+        default=60,
+        validators=[MaxValueValidator(7 * 24 * 60)],
+        help_text="For how long after it was submitted a ranking may be corrected.",
+    )
+    gold_fraction = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0.0), MaxValueValidator(0.5)],
+        help_text="Share of served prompts that are gold: their order is known.",
+    )
+    repeat_fraction = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0.0), MaxValueValidator(0.5)],
+        help_text="Share of served prompts that a labeler has ranked before.",
+    )
+    qualification_threshold = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
+        help_text="Share of strict pairs of the qualification prompts that a labeler"
+        " must order as their gold does. Empty: no test.",
+    )
+    # Raised whenever work is put where a labeler may have passed already.
+    queue_version = models.BigIntegerField(default=0, editable=False)
+
     sft_model = models.CharField(
         max_length=500, blank=True, help_text="Directory or hub id of a causal LM."
     )
@@ -82,6 +133,24 @@ class Project(models.Model):
             models.CheckConstraint(
                 condition=Q(overlap_fraction__gte=0, overlap_fraction__lte=1),
                 name="overlap_fraction_is_a_share",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    gold_fraction__gte=0,
+                    gold_fraction__lte=0.5,
+                    repeat_fraction__gte=0,
+                    repeat_fraction__lte=0.5,
+                ),
+                name="shares_of_checks_are_at_most_half",
+            ),
+            models.CheckConstraint(
+                condition=Q(qualification_threshold__isnull=True)
+                | Q(qualification_threshold__gte=0, qualification_threshold__lte=1),
+                name="qualification_threshold_is_a_share",
+            ),
+            models.CheckConstraint(
+                condition=Q(bad_prompt_votes__gte=1),
+                name="a_bad_prompt_needs_a_vote",
             ),
             models.CheckConstraint(
                 condition=Q(
@@ -121,6 +190,14 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
         return self.filter(user__isnull=False)
 
 
+class Qualification(models.TextChoices):
+    """Where a labeler stands with the test that gates entry, if there is one."""
+
+    PENDING = "pending"
+    PASSED = "passed"
+    FAILED = "failed"
+
+
 class Membership(models.Model):
     """One person's one role in one project."""
 
@@ -129,6 +206,22 @@ class Membership(models.Model):
     name = models.CharField(max_length=200)
     role = models.CharField(max_length=20, choices=Role)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    # A paused member may look at their own numbers, and is handed no work.
+    paused_at = models.DateTimeField(null=True, blank=True)
+    qualification = models.CharField(
+        max_length=10, choices=Qualification, default=Qualification.PENDING
+    )
+    # Null while pending; who decided is null for the test itself.
+    qualification_decided_at = models.DateTimeField(null=True)
+    qualification_decided_by = models.ForeignKey(
+        User, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    # The queue's memory of a labeler: no open slot up to this place is theirs to take,
+    # as long as the project's queue has this version.
+    cursor_seq = models.BigIntegerField(default=-1, editable=False)
+    cursor_slot = models.SmallIntegerField(default=-1, editable=False)
+    cursor_version = models.BigIntegerField(default=-1, editable=False)
+    cursor_reset_at = models.DateTimeField(null=True, editable=False)
 
     objects = MembershipQuerySet.as_manager()
 
@@ -153,6 +246,14 @@ class Membership(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(role__in=Role.values), name="role_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(qualification__in=Qualification.values)
+                & (
+                    Q(qualification="pending")
+                    ^ Q(qualification_decided_at__isnull=False)
+                ),
+                name="a_qualification_is_pending_or_decided",
             ),
         ]
 
@@ -179,3 +280,42 @@ class Instructions(models.Model):
 
     def __str__(self) -> str:
         return f"version {self.version}"
+
+
+class Terms(models.Model):
+    """What labelers agree to before their first prompt. A change is a new version."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT)
+    version = models.PositiveIntegerField()
+    text = models.TextField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT)
+
+    class Meta:
+        verbose_name_plural = "terms"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "version"], name="terms_versions_are_numbered"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.version}"
+
+
+class Consent(models.Model):
+    """A member agreed to one version of the terms. Never changed."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.PROTECT)
+    terms = models.ForeignKey(Terms, on_delete=models.PROTECT)
+    given_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["membership", "terms"], name="consent_is_given_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.membership} to {self.terms}"

@@ -10,6 +10,7 @@ from annotation.models.accounts import User
 from annotation.models.projects import Project
 
 MAX_TEXT_BYTES = 2_000_000  # UTF-8, per prompt and per response
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -50, 50
 
 
 class Purpose(models.TextChoices):
@@ -43,6 +44,8 @@ class Prompt(models.Model):
     # What the line of the imported file said, to tell "unchanged" from "changed".
     line_sha256 = models.CharField(max_length=64)
     overlap = models.PositiveSmallIntegerField(default=1)
+    # Higher comes first; prompts of one priority come in the order of their import.
+    priority = models.SmallIntegerField(default=0)
     failure = models.CharField(
         max_length=300, blank=True, help_text="Why no responses could be sampled."
     )
@@ -59,10 +62,45 @@ class Prompt(models.Model):
             models.CheckConstraint(
                 condition=Q(purpose__in=Purpose.values), name="purpose_is_known"
             ),
+            models.CheckConstraint(
+                condition=Q(
+                    priority__gte=LOWEST_PRIORITY, priority__lte=HIGHEST_PRIORITY
+                ),
+                name="priority_is_in_range",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.external_id
+
+
+class PromptRejection(models.Model):
+    """A prompt was taken out: of the queue, and of datasets frozen from now on.
+
+    What was ranked before stays, and so does the prompt.
+    """
+
+    prompt = models.OneToOneField(
+        Prompt, on_delete=models.PROTECT, related_name="rejection"
+    )
+    reason = models.CharField(max_length=300)
+    rejected_at = models.DateTimeField(db_default=Now(), editable=False)
+    # Null: enough labelers called it bad.
+    rejected_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT)
+
+    def __str__(self) -> str:
+        return f"{self.prompt}: {self.reason}"
+
+
+class RenderedText(models.Model):
+    """The HTML of a text, made once by one version of the renderer."""
+
+    # SHA-256 of the renderer's version and the text.
+    key = models.CharField(max_length=64, primary_key=True)
+    html = models.TextField()
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class Response(models.Model):
