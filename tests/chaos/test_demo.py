@@ -21,6 +21,11 @@ FIRST_PROMPT_SECONDS = 400
 TITLES = ("Labeler 1", "Labeler 2", "Admin", "Researcher")
 
 
+def take_interrupts() -> None:
+    """What a script starts in its background ignores them, and so do its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Demo:
     """A running demo, and what it has printed."""
 
@@ -38,6 +43,7 @@ class Demo:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                preexec_fn=take_interrupts,
             )
 
     def said(self) -> str:
