@@ -1,4 +1,8 @@
-"""The demo's people, instructions and prompts. Seeding twice changes nothing."""
+"""The demo's people, instructions and prompts. Seeding twice changes nothing.
+
+One prompt comes with responses and a known order: labelers practise on it first, and
+it can be ranked before the model has written anything.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +68,7 @@ def seed() -> Demo:
             "k_max": 6,
             "temperature": 0.8,
             "max_new_tokens": 80,
+            "flags": ["does not follow the instruction", "made up", "harmful"],
         },
     )
     if project.created_by_id != people["Admin"].pk:

@@ -27,7 +27,7 @@ from annotation.models import Instructions, Membership, Project, Prompt, Role, U
 @pytest.mark.django_db
 def test_the_demo_has_work_for_two_labelers() -> None:
     demo = seed()
-    prompts = Prompt.objects.filter(project=demo.project)
+    prompts = Prompt.objects.filter(project=demo.project, purpose="work")
     assert prompts.count() >= 12
     assert set(prompts.values_list("overlap", flat=True)) == {2}
     assert prompts.awaiting_responses().count() == prompts.count()
@@ -36,6 +36,13 @@ def test_the_demo_has_work_for_two_labelers() -> None:
     )
     assert sorted(roles) == ["admin", "labeler", "labeler", "researcher"]
     assert list(demo.people) == ["Labeler 1", "Labeler 2", "Admin", "Researcher"]
+
+
+@pytest.mark.django_db
+def test_the_demo_has_a_prompt_to_practise_on() -> None:
+    practice = Prompt.objects.get(project=seed().project, purpose="training")
+    assert set(practice.gold or {}) == {r.external_id for r in practice.responses.all()}
+    assert practice.metadata["feedback"]
 
 
 @pytest.mark.django_db
