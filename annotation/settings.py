@@ -78,6 +78,7 @@ if not EMBEDDED_POSTGRES:
     _database = dict(env.dj_db_url("DATABASE_URL"))
     if _database["ENGINE"] != "django.db.backends.postgresql":
         raise ImproperlyConfigured("DATABASE_URL must begin with postgres://")
+    _database["ENGINE"] = "annotation.postgres"
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
         **_database,
