@@ -50,8 +50,12 @@ lint: install
 chaos: install browser
 	$(BIN)/python -m pytest tests/chaos -o addopts=--import-mode=importlib
 
-bench fuzz: install
-	@echo "make $@ has nothing to run yet: its first benchmarks and fuzzers come with the queue." >&2
+# make bench ONLY="cycle first_key"
+bench: install browser
+	$(BIN)/python -m tests.benchmarks $(ONLY)
+
+fuzz: install
+	@echo "make fuzz has nothing to run yet: its first fuzzers come with the queue." >&2
 	@exit 1
 
 # Renews the lock files from pyproject.toml; commit what changes.

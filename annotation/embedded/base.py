@@ -1,4 +1,4 @@
-"""Django's Postgres backend, which starts the embedded servers when first used.
+"""Our Postgres backend, which starts the embedded servers when first used.
 
 Django loads it by the name of this package: `ENGINE = "annotation.embedded"`. Until
 a connection is opened nothing runs, so `check` and `--help` start no server.
@@ -7,11 +7,11 @@ a connection is opened nothing runs, so `check` and `--help` start no server.
 from typing import Any
 
 from django.conf import settings
-from django.db.backends.postgresql import base
 from django.db.utils import OperationalError
 
 from annotation.embedded.attach import ensure_running
 from annotation.embedded.servers import EmbeddedServerError
+from annotation.postgres import base
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

@@ -1,0 +1,1 @@
+"""A Postgres backend of our own: `ENGINE = "annotation.postgres"`."""

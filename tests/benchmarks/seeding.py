@@ -1,0 +1,49 @@
+"""Fills a benchmark's database. Runs in a process of its own, for its settings:
+
+manage.py shell -c "from tests.benchmarks import seeding; seeding.main('FILE')"
+"""
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+
+from annotation.accounts import account_of
+from annotation.demo_project import INSTRUCTIONS
+from annotation.instructions import write_instructions
+from annotation.models import Membership, Project, Role
+from tests.benchmarks.material import SLUG
+
+
+def main(prompts: str) -> None:
+    """Make the site, and a project with the prompts of a file and one labeler.
+
+    Prints the labeler's session: they are signed in.
+    """
+    for command in ("migrate", "collectstatic"):
+        call_command(command, interactive=False, verbosity=0)
+    labeler = make_labeler()
+    call_command("import_prompts", SLUG, prompts, verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")  # as autovacuum has done within the hour
+    assert labeler.user is not None
+    browser = Client()
+    browser.force_login(labeler.user, settings.AUTHENTICATION_BACKENDS[-1])
+    print(browser.cookies[settings.SESSION_COOKIE_NAME].value)
+
+
+def make_labeler() -> Membership:
+    """The labeler of a project in which every feature is switched on."""
+    user, _ = account_of("labeler@example.org")
+    project = Project.objects.create(
+        slug=SLUG,
+        title="Benchmark",
+        rate_first=True,
+        flags=["Fails the instruction", "Hallucination", "Harmful"],
+        show_word_counts=True,
+        labelers_see_agreement=True,
+    )
+    write_instructions(project, text=INSTRUCTIONS, user=None)
+    return Membership.objects.create(
+        project=project, user=user, name="labeler", role=Role.LABELER
+    )
