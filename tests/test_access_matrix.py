@@ -212,6 +212,7 @@ ROWS = {
     "account_reset_password_done": row(nothing, GET=ANYBODY),
     "account_reset_password_from_key": row(an_unknown_reset, GET=ANYBODY, POST=ANYBODY),
     "account_reset_password_from_key_done": row(nothing, GET=ANYBODY),
+    "time_zone": row(nothing, GET=SIGNED_IN, POST=SIGNED_IN),
     # Projects
     "create_project": row(nothing, POST=SITE_ADMINS),
     "project": row(GET=MEMBERS),
