@@ -2,7 +2,14 @@
 
 from django.urls import include, path
 
-from annotation import health, people, prompt_pages, views
+from annotation import (
+    health,
+    people,
+    prompt_pages,
+    report_pages,
+    terms_pages,
+    views,
+)
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -16,6 +23,16 @@ urlpatterns = [
         "p/<slug:slug>/instructions/new/",
         views.add_instructions,
         name="add_instructions",
+    ),
+    path("p/<slug:slug>/terms/", terms_pages.consent, name="consent"),
+    path("p/<slug:slug>/terms/agree/", terms_pages.agree_to_terms, name="agree"),
+    path("p/<slug:slug>/terms/new/", terms_pages.add_terms, name="add_terms"),
+    path("p/<slug:slug>/reports/", report_pages.reports, name="reports"),
+    path("p/<slug:slug>/reports/new/", report_pages.new_report, name="report_problem"),
+    path(
+        "p/<slug:slug>/reports/<int:pk>/answer/",
+        report_pages.answer,
+        name="answer_report",
     ),
     path(
         "p/<slug:slug>/generation/start/",

@@ -19,7 +19,13 @@ ADDRESS = "/accounts/time-zone/"
 
 
 def live_in(member: Membership, zone: str) -> None:
-    User.objects.filter(pk=member.user_id).update(time_zone=zone)
+    assert member.user is not None
+    User.objects.filter(pk=member.user.pk).update(time_zone=zone)
+
+
+def zone_of(member: Membership) -> str:
+    assert member.user is not None
+    return User.objects.get(pk=member.user.pk).time_zone
 
 
 def test_a_chosen_zone_is_kept_and_one_goes_back_to_where_one_was(
@@ -29,7 +35,7 @@ def test_a_chosen_zone_is_kept_and_one_goes_back_to_where_one_was(
     sent = {"time_zone": "Africa/Nairobi", "next": "/p/tides/instructions/"}
     answer = client.post(ADDRESS, sent)
     assert answer["Location"] == "/p/tides/instructions/"
-    assert User.objects.get(pk=alice.user_id).time_zone == "Africa/Nairobi"
+    assert zone_of(alice) == "Africa/Nairobi"
     assert b'value="Africa/Nairobi" selected' in client.get(ADDRESS).content
 
 
@@ -42,7 +48,7 @@ def test_a_zone_that_is_none_is_refused_and_nothing_changes(
     answer = signed_in(alice).post(ADDRESS, {"time_zone": zone})
     assert answer.status_code == 422
     assert b"errorlist" in answer.content
-    assert User.objects.get(pk=alice.user_id).time_zone == "UTC"
+    assert zone_of(alice) == "UTC"
 
 
 @pytest.mark.parametrize(
