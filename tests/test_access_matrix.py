@@ -141,6 +141,10 @@ def the_labelers_assignment(cast: Cast) -> Arguments:
     return {**the_project(cast), "token": claimed.token}
 
 
+def a_prompt(cast: Cast) -> Arguments:
+    return {**the_project(cast), "pk": make_prompt(cast.project).pk}
+
+
 def a_report(cast: Cast) -> Arguments:
     report = report_problem(cast.labeler, text="The text is cut off.")
     return {**the_project(cast), "pk": report.pk}
@@ -237,6 +241,10 @@ ROWS = {
     "members": row(GET=ADMINS),
     "add_member": row(POST=ADMINS),
     "fresh_link": row(the_labelers_membership, POST=ADMINS),
+    "labeler": row(the_labelers_membership, GET=ADMINS),
+    "pause_member": row(the_labelers_membership, POST=ADMINS),
+    "resume_member": row(the_labelers_membership, POST=ADMINS),
+    "decide_qualification": row(the_labelers_membership, POST=ADMINS),
     # Ranking
     "rank": row(GET=LABELERS),
     "rank_claim": row(POST=LABELERS),
@@ -247,6 +255,9 @@ ROWS = {
     "hours_csv": row(GET=ADMINS),
     # Prompts and rankings from files
     "prompts": row(GET=ADMINS),
+    "prompt": row(a_prompt, GET=ADMINS),
+    "take_prompt_out": row(a_prompt, POST=ADMINS),
+    "restore_prompt": row(a_prompt, POST=ADMINS),
     "import_prompts": row(GET=ADMINS, POST=ADMINS),
     # Agreement and datasets
     "agreement": row(GET=STAFF),

@@ -55,7 +55,7 @@ def test_a_report_can_name_the_prompt_it_came_from(
     client.post(address, {"text": "Half of it is missing."})
     assert ProblemReport.objects.get().assignment == held
     page = signed_in(admin).get(REPORTS).content.decode()
-    assert "cut-off" in page
+    assert f'<a href="/p/tides/prompts/{held.prompt_id}/">cut-off</a>' in page
     assert "cut-off" not in client.get(NEW).content.decode()
 
 
