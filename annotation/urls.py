@@ -5,6 +5,7 @@ from django.urls import include, path
 from annotation import (
     health,
     people,
+    project_settings,
     prompt_page,
     prompt_pages,
     report_pages,
@@ -25,6 +26,16 @@ urlpatterns = [
         "p/<slug:slug>/instructions/new/",
         views.add_instructions,
         name="add_instructions",
+    ),
+    path(
+        "p/<slug:slug>/settings/",
+        project_settings.project_settings,
+        name="project_settings",
+    ),
+    path(
+        "p/<slug:slug>/settings/overlap/",
+        project_settings.project_overlap,
+        name="project_overlap",
     ),
     path("p/<slug:slug>/terms/", terms_pages.consent, name="consent"),
     path("p/<slug:slug>/terms/agree/", terms_pages.agree_to_terms, name="agree"),

@@ -228,6 +228,8 @@ ROWS = {
     "project": row(GET=MEMBERS),
     "instructions": row(GET=MEMBERS),
     "add_instructions": row(POST=ADMINS),
+    "project_settings": row(GET=ADMINS, POST=ADMINS),
+    "project_overlap": row(POST=ADMINS),
     "consent": row(GET=allowed("labeler", "other", "admin")),
     "agree": row(POST=LABELERS),
     "add_terms": row(POST=ADMINS),
