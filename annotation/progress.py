@@ -1,7 +1,7 @@
 """How far a project is: counts from its prompts and assignments alone."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date
 
 from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import TruncDate
@@ -77,7 +77,7 @@ def rankings_by_day(project: Project) -> list[Day]:
             source=AssignmentSource.QUEUE,
             state=AssignmentState.COMPLETED,
         )
-        .annotate(day=TruncDate("closed_at"))
+        .annotate(day=TruncDate("closed_at", tzinfo=UTC))
         .values("day")
         .annotate(rankings=Count("pk"))
         .order_by("-day")[:DAYS_SHOWN]
