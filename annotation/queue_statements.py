@@ -61,12 +61,18 @@ WHERE member.id = %(labeler)s
 """  # noqa: S608  made of this module's own pieces
 
 # Where the labeler's look at the queue begins: at their cursor, unless the queue has
-# changed behind it, or the look is to begin `anew`.
+# changed behind it, or the look is to begin `anew`. Then it ends after so many rows: it
+# is for rows that everybody has passed by, and where these are few among many, there
+# is work enough for others, who come to them in their turn.
 CURSOR: Final = """
     SELECT member.id, member.project_id, project.queue_version, project.lease_minutes,
         look.goes_on,
         CASE WHEN look.goes_on THEN member.cursor_seq ELSE -1 END AS seq,
-        CASE WHEN look.goes_on THEN member.cursor_slot ELSE -1 END AS slot
+        CASE WHEN look.goes_on THEN member.cursor_slot ELSE -1 END AS slot,
+        CASE WHEN %(anew)s::boolean THEN (
+            SELECT seq FROM annotation_assignment
+            WHERE project_id = %(project)s AND state = 'open'
+            ORDER BY seq, slot OFFSET 20000 LIMIT 1) END AS farthest
     FROM annotation_membership member
     JOIN annotation_project project ON project.id = member.project_id
     CROSS JOIN LATERAL (
@@ -91,6 +97,7 @@ WITH me AS MATERIALIZED ({CURSOR} FOR NO KEY UPDATE OF member),
 pick AS MATERIALIZED (
     SELECT queued.id, queued.seq, queued.slot FROM annotation_assignment queued
     WHERE {AHEAD} AND {NOT_MINE}
+      AND queued.seq <= coalesce((SELECT farthest FROM me), 9223372036854775807)
     ORDER BY queued.seq, queued.slot
     LIMIT 1 {SKIP_LOCKED}),
 reached AS (

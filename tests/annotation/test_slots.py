@@ -320,13 +320,13 @@ def test_gold_and_rejected_prompts_get_no_slots_from_a_change(project: Project) 
 def test_during_an_import_the_overlap_cannot_be_changed(project: Project) -> None:
     make_prompt(project)
     other = connection.copy()
+    key = [OVERLAP_LOCK, project.pk]
     try:
         with other.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_advisory_lock(%s, %s)", [OVERLAP_LOCK, project.pk]
-            )
-        with pytest.raises(queue.OverlapIsBusyError, match="The overlap is as it was"):
-            queue.change_overlap(project, overlap=3, fraction=1.0)
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", key)
+            with pytest.raises(queue.OverlapIsBusyError, match="is as it was"):
+                queue.change_overlap(project, overlap=3, fraction=1.0)
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
     finally:
         other.close()
     queue.change_overlap(project, overlap=3, fraction=1.0)
