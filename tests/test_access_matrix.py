@@ -262,6 +262,7 @@ ROWS = {
     "rank_prompt": row(the_labelers_assignment, GET=ITS_LABELER, POST=ITS_LABELER),
     "rank_renew": row(the_labelers_assignment, POST=ITS_LABELER),
     "rank_release": row(the_labelers_assignment, POST=ITS_LABELER),
+    "labeler_home": row(GET=LABELERS),
     "hours": row(GET=allowed("labeler", "other", "admin")),
     "hours_csv": row(GET=ADMINS),
     # The API
