@@ -10,7 +10,6 @@ from annotation.models import (
     Assignment,
     AssignmentSource,
     AssignmentState,
-    Membership,
     Project,
     Prompt,
     Response,
@@ -84,12 +83,3 @@ def rankings_by_day(project: Project) -> list[Day]:
     )
     busiest = max((row["rankings"] for row in rows), default=1)
     return [Day(r["day"], r["rankings"], r["rankings"] / busiest) for r in rows]
-
-
-def ranked_by(membership: Membership) -> int:
-    """Prompts that this labeler has ranked. One query."""
-    return Assignment.objects.filter(
-        labeler=membership,
-        source=AssignmentSource.QUEUE,
-        state=AssignmentState.COMPLETED,
-    ).count()

@@ -58,6 +58,10 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not at run tim
             "repeat_fraction": "Share of repeated prompts",
             "labelers_see_agreement": "Show labelers their own agreement with others",
         }
+        help_texts = {
+            "labelers_see_agreement": "With its interval, once ten of their prompts"
+            " can be compared; never whose rankings theirs are compared with."
+        }
 
     def __init__(
         self, data: Mapping[str, Any] | None = None, *, project: Project

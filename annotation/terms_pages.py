@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
@@ -35,18 +35,21 @@ def consent(member: Member) -> HttpResponse:
 def agree_to_terms(member: Member) -> HttpResponseBase:
     """Agree to the version that was read, then on to the work."""
     version = member.request.POST.get("version", "")
-    if not re.fullmatch(r"[1-9]\d{0,8}", version):
-        raise Http404("No such terms.")
     try:
-        agree(member.membership, version=int(version))
-    except Terms.DoesNotExist as error:
-        raise Http404("No such terms.") from error
-    except SupersededError as error:
-        messages.warning(member.request, f"{error} Nothing was agreed to: read it.")
-    else:
-        messages.success(member.request, "Thank you. Your consent is on record.")
-        return redirect("project", member.project.slug)
-    return redirect("consent", member.project.slug)
+        agree(member.membership, version=int(version) if _is_number(version) else 0)
+    except (Terms.DoesNotExist, SupersededError) as error:
+        newer = f"{error} " if isinstance(error, SupersededError) else ""
+        messages.warning(
+            member.request, f"{newer}Nothing was agreed to: read what is in force."
+        )
+        return _terms_page(member, TermsForm(), status=422)
+    messages.success(member.request, "Thank you. Your consent is on record.")
+    return redirect("project", member.project.slug)
+
+
+def _is_number(word: str) -> bool:
+    """Whether it is a number of a version, as our form sends it."""
+    return re.fullmatch(r"[1-9]\d{0,8}", word, re.ASCII) is not None
 
 
 @require_POST

@@ -23,8 +23,7 @@ from annotation.generation import (
 )
 from annotation.instructions import current_instructions, write_instructions
 from annotation.models import Instructions, Membership, Role, User
-from annotation.progress import prompt_progress, ranked_by, rankings_by_day
-from annotation.queue import has_work_for
+from annotation.progress import prompt_progress, rankings_by_day
 from annotation.rendering import render as markdown
 
 FAILURES_SHOWN = 20
@@ -78,19 +77,10 @@ def _home_page(
 
 @require_safe
 @for_members()
-def project(member: Member) -> HttpResponse:
-    """What waits for a labeler; how far the project is, for everybody else."""
+def project(member: Member) -> HttpResponseBase:
+    """How far the project is. Labelers have a page of their own, in a later room."""
     if member.role == Role.LABELER:
-        return render(
-            member.request,
-            "annotation/project_labeler.html",
-            {
-                "member": member,
-                "has_work": has_work_for(member.membership),
-                "ranked": ranked_by(member.membership),
-                "instructions": current_instructions(member.project),
-            },
-        )
+        return redirect("labeler_home", member.project.slug)
     if member.role == Role.RESEARCHER:
         context = {
             "member": member,

@@ -3,15 +3,21 @@ project in a few queries and hands them to the pure statistics."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
 from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
 from django.db import connection
+from django.db.models import Q, Value
+from django.db.models.functions import Now
 
 from annotation.models import Membership, Project, Prompt
 from ranking import agreement
+from ranking.estimates import Document
 from ranking.filters import Filters, rankings_that_count
+from ranking.models import RankingQuerySet
+from ranking.own_agreement import vs_others
 from ranking.rank_table import IntArray, RankTable
 
 Naming = Callable[[Membership], str]
@@ -57,7 +63,7 @@ def agreement_report(
     """The report of all rankings that `filters` leave; `name` says what labelers are
     called in it (their names by default, pseudonyms for researchers). Four queries.
     """
-    judgements = _judgements(project, filters)
+    judgements = _judgements(rankings_that_count(project, filters, with_repeats=True))
     people = Membership.objects.select_related("project")
     members = people.in_bulk({row.labeler for row in judgements})
     names = _distinct_names(members.values(), name or (lambda member: member.name))
@@ -71,9 +77,32 @@ def agreement_report(
     )
 
 
-def _judgements(project: Project, filters: Filters) -> list[Judgement]:
-    counted = rankings_that_count(project, filters, with_repeats=True).values("pk")
-    sql, parameters = counted.query.sql_with_params()
+def own_agreement(labeler: Membership) -> Document:
+    """How far a labeler's rankings agree with all others of the same prompts: what the
+    report calls `vs_others`, and the number of prompts it rests on. One query.
+
+    Their rankings enter once they can no longer be corrected. Otherwise somebody
+    could correct one back and forth and read off what the others said.
+    """
+    project = labeler.project
+    can_change = Value(timedelta(minutes=project.editable_minutes))
+    counting = rankings_that_count(project, Filters(pool="random"))
+    mine = counting.filter(
+        assignment__labeler=labeler, submitted_at__lte=Now() - can_change
+    )
+    on_the_same = counting.exclude(assignment__labeler=labeler).filter(
+        assignment__prompt__in=mine.values("assignment__prompt")
+    )
+    judgements = _judgements(counting.filter(Q(pk__in=mine) | Q(pk__in=on_the_same)))
+    labelers = {row.labeler for row in judgements} | {labeler.pk}
+    index = {pk: number for number, pk in enumerate(sorted(labelers))}
+    return vs_others(
+        _tables(judgements, index), labelers=len(index), own=index[labeler.pk]
+    )
+
+
+def _judgements(rankings: RankingQuerySet) -> list[Judgement]:
+    sql, parameters = rankings.values("pk").query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(COUNTED_RANKINGS.replace("{counted}", sql), parameters)
         return [Judgement(*row) for row in cursor.fetchall()]
@@ -89,7 +118,7 @@ def _lengths(prompts: set[int]) -> dict[int, list[int]]:
 def _tables(
     judgements: Iterable[Judgement],
     index: dict[int, int],
-    lengths: dict[int, list[int]],
+    lengths: dict[int, list[int]] | None = None,
 ) -> list[RankTable]:
     by_k: defaultdict[int, list[Judgement]] = defaultdict(list)
     for row in judgements:
@@ -101,7 +130,7 @@ def _table(
     k: int,
     rows: list[Judgement],
     index: dict[int, int],
-    lengths: dict[int, list[int]],
+    lengths: dict[int, list[int]] | None,
 ) -> RankTable:
     packed = np.frombuffer(b"".join(bytes(row.ranks) for row in rows), dtype=">i2")
     seconds = [np.nan if row.seconds is None else row.seconds for row in rows]
@@ -114,7 +143,9 @@ def _table(
         week=np.array([row.week for row in rows]),
         seconds=np.array(seconds, dtype=np.float64),
         positions=_positions([row.display_order for row in rows], k),
-        lengths=np.array([lengths[row.prompt] for row in rows]),
+        lengths=None
+        if lengths is None
+        else np.array([lengths[row.prompt] for row in rows]),
     )
 
 

@@ -68,6 +68,11 @@ MEMBERS = allowed("labeler", "other", "researcher", "admin")
 LABELERS = allowed("labeler", "other")
 # What belongs to the labeler alone; to the other one it does not exist.
 ITS_LABELER: Answers = {**allowed("labeler"), "other": NOT_THERE}
+# By its token alone: it exists for nobody else, whatever their role.
+ITS_LABELER_BY_TOKEN: Answers = {
+    **ITS_LABELER,
+    **dict.fromkeys(("researcher", "admin"), NOT_THERE),
+}
 ADMINS = allowed("admin")
 STAFF = allowed("researcher", "admin")
 NOBODY: Answers = dict.fromkeys(ACTORS, REFUSED)
@@ -148,6 +153,10 @@ def a_prompt(cast: Cast) -> Arguments:
 def a_report(cast: Cast) -> Arguments:
     report = report_problem(cast.labeler, text="The text is cut off.")
     return {**the_project(cast), "pk": report.pk}
+
+
+def the_labelers_token(cast: Cast) -> Arguments:
+    return {"token": the_labelers_assignment(cast)["token"]}
 
 
 def a_dataset(cast: Cast) -> Arguments:
@@ -253,8 +262,19 @@ ROWS = {
     "rank_prompt": row(the_labelers_assignment, GET=ITS_LABELER, POST=ITS_LABELER),
     "rank_renew": row(the_labelers_assignment, POST=ITS_LABELER),
     "rank_release": row(the_labelers_assignment, POST=ITS_LABELER),
+    "labeler_home": row(GET=LABELERS),
     "hours": row(GET=allowed("labeler", "other", "admin")),
     "hours_csv": row(GET=ADMINS),
+    # The API
+    "api_schema": row(nothing, GET=api(SIGNED_IN)),
+    "api_claim": row(POST=api(LABELERS)),
+    "api_history": row(GET=api(LABELERS)),
+    "api_draft": row(the_labelers_token, PUT=api(ITS_LABELER_BY_TOKEN)),
+    "api_heartbeat": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
+    "api_release": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
+    "api_skip": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
+    "api_submit": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
+    "api_compare": row(the_labelers_token, GET=api(ITS_LABELER_BY_TOKEN)),
     # Prompts and rankings from files
     "prompts": row(GET=ADMINS),
     "prompt": row(a_prompt, GET=ADMINS),

@@ -107,18 +107,21 @@ def test_whoever_read_an_old_version_is_shown_the_new_one(
     client = signed_in(alice)
     client.get(TERMS)
     write_terms(project, text="Quite other terms.", user=None)
-    page = client.post(f"{TERMS}agree/", {"version": "1"}, follow=True)
-    assert "Nothing was agreed to" in page.content.decode()
-    assert "Quite other terms." in page.content.decode()
+    answer = client.post(f"{TERMS}agree/", {"version": "1"})
+    assert answer.status_code == 422
+    page = answer.content.decode()
+    assert "Version 2 is in force by now. Nothing was agreed to" in page
+    assert "Quite other terms." in page
     assert not Consent.objects.exists()
 
 
 @pytest.mark.parametrize("version", ["", "0", "2", "-1", "one", "1\0", "9" * 30])
-def test_a_version_that_is_not_there_is_404(
+def test_a_version_that_is_not_there_is_not_agreed_to(
     alice: Membership, terms: Terms, signed_in: SignIn, version: str
 ) -> None:
     answer = signed_in(alice).post(f"{TERMS}agree/", {"version": version})
-    assert answer.status_code == 404
+    assert answer.status_code == 422
+    assert "Nothing was agreed to" in answer.content.decode()
     assert not Consent.objects.exists()
 
 
