@@ -92,7 +92,9 @@ def rank_release(member: Member, token: str) -> HttpResponse:
 def _own(member: Member, token: str) -> Assignment:
     """The labeler's assignment with all that the page needs; 404 if not theirs."""
     mine = Assignment.objects.filter(labeler=member.membership, token=token)
-    assignment = mine.select_related("project", "prompt", "instructions").first()
+    assignment = mine.select_related(
+        "project", "prompt", "instructions", "draft"
+    ).first()
     if assignment is None:
         raise Http404("No such prompt of yours.")
     return assignment

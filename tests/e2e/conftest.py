@@ -8,6 +8,7 @@ from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from annotation.models import Membership
+from tests.e2e.api_stand_in import stand_in
 
 DESKTOP = {"width": 1200, "height": 800}
 PHONE = {"width": 390, "height": 780}
@@ -48,6 +49,7 @@ def visit(
         context = browser.new_context(**{"viewport": DESKTOP, **options})
         context.set_default_timeout(10_000)
         contexts.append(context)
+        stand_in(context, live_server.url)
         session = signed_in(member).cookies[settings.SESSION_COOKIE_NAME].value
         context.add_cookies(
             [
