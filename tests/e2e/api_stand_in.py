@@ -1,4 +1,4 @@
-"""Answers of /api/v1/ from the form's own address, until the address itself is there."""
+"""Answers of /api/v1/ from the form's own address, until there is one."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ def stand_in(context: BrowserContext, site: str) -> None:
     def answer(route: Route) -> None:
         *_, token, what = route.request.url.rstrip("/").split("/")
         page = f"{site}/p/tides/rank/{token}/"
-        body = route.request.post_data_json if route.request.post_data else {}
+        body: Any = route.request.post_data_json if route.request.post_data else {}
         headers = {
             **route.request.headers,
             "content-type": "application/x-www-form-urlencoded",

@@ -1,7 +1,7 @@
 // The small board: chips in tiers, moved by click or tap (chip, then tier) or dragged.
 // It is changed in place and never redrawn, so that focus stays where it is.
 import { highest, whereIs } from "./order.js";
-import { at, say, words } from "./talk.js";
+import { at, on, say, words } from "./talk.js";
 
 // Px before a press becomes a drag.
 const THRESHOLD = 6;
@@ -34,8 +34,7 @@ export function beginBoard(onMove, signal) {
     chip.onpointerup = () => release(true);
     chip.onpointercancel = () => release();
   }
-  const cancel = (event) => event.key === "Escape" && release();
-  document.addEventListener("keydown", cancel, { capture: true, signal });
+  on("keydown", (event) => event.key === "Escape" && release(), signal);
 }
 
 export function drawBoard(tiers) {

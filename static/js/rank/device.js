@@ -1,5 +1,6 @@
 // What this device remembers and measures. Storage may be full or forbidden; everything
 // works without it, and `store` says so.
+import { on } from "./talk.js";
 
 const DRAFT = "draft:";
 const LONGEST = 30 * 24 * 3600 * 1000;
@@ -46,7 +47,7 @@ export function remembered(box) {
 // visible. Moves are counted by how they were made.
 
 const LONGEST_GAP = 30_000;
-const SIGNS = ["keydown", "pointerdown", "wheel", "scroll", "visibilitychange"];
+const SIGNS = "keydown pointerdown wheel scroll visibilitychange";
 
 export function startClock(measured, signal) {
   let last = performance.now();
@@ -60,8 +61,6 @@ export function startClock(measured, signal) {
     last += gap;
     awake = !document.hidden;
   }
-  for (const sign of SIGNS) {
-    document.addEventListener(sign, tick, { passive: true, capture: true, signal });
-  }
+  on(SIGNS, tick, signal);
   return tick;
 }

@@ -5,7 +5,7 @@ import {
 } from "./bench.js";
 import { loadDraft, saveDraft } from "./device.js";
 import { write } from "./order.js";
-import { at, button, say, time, warn, words } from "./talk.js";
+import { at, button, on, say, time, warn, words } from "./talk.js";
 
 const PAUSE = 1500;
 const AFTER_A_FAILURE = 10_000;
@@ -91,11 +91,12 @@ const leave = () => unsaved && save({ keepalive: true });
 // Restores the newest draft, here or on the server, and gives the time it is from.
 export function keepDrafts(queued) {
   const server = JSON.parse(form.dataset.draft || "null");
-  const here = "refused" in form.dataset ? null : queued ?? loadDraft(form.dataset.token);
-  const isBehind = server && server.rev > (here?.rev ?? 0);
+  const isRefused = "refused" in form.dataset;
+  const here = isRefused ? null : queued ?? loadDraft(form.dataset.token);
+  const isBehind = !isRefused && server?.rev > (here?.rev ?? 0);
   unsaved = Boolean(here?.unsaved);
   failed = false;
-  rev = (isBehind && !unsaved ? server : here)?.rev ?? 0;
+  rev = (isBehind && unsaved ? here : server ?? here)?.rev ?? 0;
   if (here?.uuid) form.elements.submission_uuid.value = here.uuid;
   Object.assign(measured, here?.measured);
   onChange(() => {
@@ -104,8 +105,7 @@ export function keepDrafts(queued) {
     else at("saved").textContent = words("unsaved");
     later(PAUSE);
   });
-  addEventListener("pagehide", leave, { signal });
-  addEventListener("online", leave, { signal });
+  on("pagehide online", leave, signal);
   signal.addEventListener("abort", () => clearTimeout(saving));
 
   const restored = isBehind && !unsaved ? server : here;

@@ -1,7 +1,7 @@
 // The lease: while somebody is at work, the prompt stays theirs, asked for three times a
 // lease; who is not is told before it ends.
 import { api, form, signal, worked } from "./bench.js";
-import { plural, warn, words } from "./talk.js";
+import { on, plural, warn, words } from "./talk.js";
 
 const NOTICE = 300;
 
@@ -45,8 +45,7 @@ export function hold(gone) {
     clearInterval(ticker);
     clearTimeout(timer);
   });
-  document.addEventListener("keydown", wake, { signal });
-  document.addEventListener("pointerdown", wake, { signal });
+  on("keydown pointerdown", wake, signal);
   if ("ahead" in form.dataset) beat(gone);
-  else warnIn(Number(form.dataset.left));
+  else if (form.dataset.left > 0) warnIn(form.dataset.left);
 }

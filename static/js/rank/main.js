@@ -13,7 +13,7 @@ import { hold } from "./lease.js";
 import { missing } from "./order.js";
 import { entryOf, me, put, retry, send, watch } from "./outbox.js";
 import { beginReading, followPrompt } from "./reading.js";
-import { at, button, say, warn, words } from "./talk.js";
+import { at, button, on, say, warn, words } from "./talk.js";
 
 let page;
 let token;
@@ -27,15 +27,16 @@ const isBusy = () => form.ariaBusy === "true";
 // To the next page. Where there is none this one stays, until its ranking has arrived.
 async function goOn(news = "") {
   const next = await following();
+  const previous = form.action;
   const comesBack = isQueued() && next.url?.includes(token);
   if (next.outcome !== "done" || comesBack) {
     say(news);
-    warn(`${news} ${words("noNext")}`);
+    warn(`${news} ${words("noNext")} `, button(words("next"), () => goOn()));
     return;
   }
   page.abort();
-  if (swap(next)) start(news);
-  else location.assign(next.url);
+  if (!swap(next)) location.assign(next.url);
+  else start(news, previous);
 }
 
 async function submit(event) {
@@ -89,33 +90,35 @@ function after({ outcome, status, message }, kept) {
   else warn(words("unkept"));
 }
 
-function start(news = "") {
-  for (const part of document.querySelectorAll("[data-script]")) {
-    part.hidden = part.dataset.script === "without";
-  }
-  if (!at("ranking")) {
+function start(news = "", previous = "") {
+  token = at("ranking")?.dataset.token;
+  if (!token) {
     say(news);
     at("main").focus();
     return;
   }
   page = new AbortController();
   begin(page.signal);
-  ({ token } = form.dataset);
-  const queued = entryOf(token);
   beginBoard(place, page.signal);
-  const restored = keepDrafts(queued && { ...queued.body, uuid: queued.body.submission_uuid, at: queued.at });
-  draw();
   beginReading(cards);
   followPrompt();
+  draw();
+  if (form.matches("[data-readonly]")) return;
+  const queued = entryOf(token);
+  const { body, at: when } = queued ?? {};
+  const restored = keepDrafts(body && { ...body, uuid: body.submission_uuid, at: when });
   followLine();
   listen(remembered(at("single-keys")));
-  hold(goOn);
+  hold(() => goOn());
   lookAhead();
   form.onsubmit = submit;
   form.ariaBusy = String(Boolean(isQueued()));
   at("open-board").onclick = ({ target }) =>
     (target.ariaExpanded = String(at("board").classList.toggle("open")));
 
+  const link = at("previous");
+  if (link) link.href = previous;
+  if (link) link.hidden = !previous;
   const task = words("task", done() + 1);
   at("task").textContent = `${task} – `;
   const state = restored ? words("restored", restored, ranked()) : words("none", letters.length);
@@ -124,11 +127,11 @@ function start(news = "") {
   (at("problem") ?? (onA || document.querySelector("h1"))).focus({ preventScroll: true });
 }
 
+document.documentElement.classList.add("scripted");
 clearDrafts(isOld);
 start(document.querySelector(".messages")?.innerText);
 watch((sent, news) => {
-  if (form && sent.includes(token)) goOn(news);
+  if (sent.includes(token)) goOn(news);
   else say(news);
 });
-addEventListener("popstate", () => location.reload());
-document.documentElement.classList.add("scripted");
+on("popstate", () => location.reload());

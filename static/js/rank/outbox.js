@@ -1,7 +1,7 @@
 // Submissions that have not arrived: kept on this device under their labeler's name and
 // sent until the server has answered each. Sending one twice is harmless: its key tells.
 import { clearDrafts, load, store } from "./device.js";
-import { ask, at, plural, say, warn, words } from "./talk.js";
+import { ask, at, on, plural, say, warn, words } from "./talk.js";
 
 const KEY = "outbox";
 // No sending before this time: the server asked for it.
@@ -88,18 +88,17 @@ export function watch(onArrival) {
     tries = 0;
     if (!document.hidden && waiting().length) flush();
   };
-  addEventListener("online", wake);
-  document.addEventListener("visibilitychange", wake);
-  addEventListener("offline", () => say(words("offline")));
-  addEventListener("storage", showCount);
-  const warnOfLoss = (event) => waiting().length && event.preventDefault();
-  addEventListener("beforeunload", warnOfLoss);
+  on("online visibilitychange", wake);
+  on("offline", () => say(words("offline")));
+  on("storage", showCount);
+  const staying = new AbortController();
+  on("beforeunload", (event) => waiting().length && event.preventDefault(), staying.signal);
   document.querySelector(".sign-out").onsubmit = async (event) => {
     event.preventDefault();
     await flush();
     const unsent = waiting().length;
     if (unsent && !confirm(words("signOut", plural("unsent", unsent)))) return;
-    removeEventListener("beforeunload", warnOfLoss);
+    staying.abort();
     clearDrafts(() => true);
     event.target.submit();
   };

@@ -36,7 +36,6 @@ export function fold(cards) {
 
 export function beginReading(cards) {
   for (const card of cards) {
-    folder(card).hidden = false;
     folder(card).onclick = () => fold([card]);
     if ("long" in card.dataset) setFolded(card, true, "clipped");
     // Nothing that has the focus stays hidden in a folded text.

@@ -2,6 +2,11 @@
 
 export const at = (id) => document.getElementById(id);
 
+// Hears these events wherever they happen, until `signal` is aborted.
+export function on(signs, call, signal) {
+  for (const sign of signs.split(" ")) addEventListener(sign, call, { capture: true, signal });
+}
+
 // A sentence of the page's, with values in the place of each "%".
 export const words = (key, ...values) =>
   at("words").dataset[key].replace(/%/g, () => values.shift());

@@ -1,7 +1,7 @@
 // The page about submissions that this device holds: waiting, or refused by the server.
 import { write } from "./order.js";
 import { mine, put, watch } from "./outbox.js";
-import { at } from "./talk.js";
+import { at, on } from "./talk.js";
 
 function rowOf(entry) {
   const { token, page, reason, body } = entry;
@@ -31,5 +31,5 @@ function show() {
 }
 
 show();
-addEventListener("storage", show);
+on("storage", show);
 watch(show);
