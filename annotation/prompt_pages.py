@@ -24,6 +24,7 @@ from annotation.models import (
     Response,
     Role,
 )
+from annotation.slots import HELD
 
 PROMPTS_PER_PAGE: Final = 50
 MOST_SHOWN: Final = 200
@@ -32,9 +33,7 @@ MOST_UPLOADED: Final = 50_000_000
 MOST_UNPACKED: Final = 100_000_000
 
 RANKED = Count("pk", filter=Q(state=AssignmentState.COMPLETED))
-MISSING = Count(
-    "pk", filter=Q(state__in=[AssignmentState.OPEN, AssignmentState.CLAIMED])
-)
+MISSING = Count("pk", filter=Q(state__in=[AssignmentState.OPEN, *HELD]))
 
 Import = Callable[..., ImportReport]
 
