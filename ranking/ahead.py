@@ -21,10 +21,7 @@ def rank_prefetch(member: Member) -> JsonResponse:
 
     Opening that page renews nothing: its script says when it is shown.
     """
-    try:
-        assignment = queue.prefetch(member.membership)  # type: ignore[attr-defined]
-    except queue.NothingIsServed:
-        assignment = None
+    assignment = queue.prefetch(member.membership)
     if assignment is None:
         return JsonResponse({"url": None})
     slug = member.project.slug

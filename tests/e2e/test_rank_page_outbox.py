@@ -140,13 +140,11 @@ def test_it_is_tried_again_after_longer_and_longer_pauses(
     window = visit(alice)
     page = with_its_own_clock(project, window)
     queued(window)
-    for attempt in range(5):
-        page.clock.run_for(1_200 * 2**attempt)
-        times = sendings(page, attempt + 2)
-        assert len(times) == attempt + 2
-        assert 800 * 2**attempt <= times[-1] - times[-2] < 1_200 * 2**attempt + 3_000
-    page.clock.run_for(120_000)  # never longer than 60 s and a fifth
-    assert len(sendings(page, 8)) >= 8
+    for number, seconds in enumerate([1, 2, 4, 8, 16, 32, 60, 60], start=2):
+        page.clock.run_for(1_200 * seconds)
+        times = sendings(page, number)
+        assert len(times) == number
+        assert 800 * seconds <= times[-1] - times[-2] < 1_200 * seconds + 3_000
     window.said.clear()
 
 
@@ -192,7 +190,7 @@ def test_of_two_tabs_one_sends(nine: Visit) -> None:
     wake(other)
     expect(page.get_by_role("heading", name="Nothing left to rank")).to_be_visible()
     unsent(other, "")
-    assert len(sent) == 1
+    assert len([url for url in sent if url.endswith("/submit")]) == 1
     assert stored() == RANKS
     nine.said.clear()
 
@@ -281,7 +279,12 @@ def test_signing_out_sends_first_and_asks_if_it_cannot(nine: Visit) -> None:
 def test_leaving_is_questioned_only_while_something_waits(nine: Visit) -> None:
     page = nine.page
     asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+
+    def leave(dialog: Any) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", leave)
     press(page, "1")
     page.reload()
     expect(page.locator("html.scripted")).to_be_attached()

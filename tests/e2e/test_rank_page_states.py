@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 def test_every_move_is_said(nine: Visit) -> None:
     page = nine.page
-    says(page, "9 responses, none ranked.")
+    says(page, "Task 1. 9 responses, none ranked.")
     press(page, "4")
     says(page, "Response A, tier 4 of 4. 8 unranked.")
     press(page, "4")

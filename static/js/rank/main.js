@@ -17,6 +17,8 @@ import { at, button, on, say, warn, words } from "./talk.js";
 
 let page;
 let token;
+// Here only until this page's ranking has arrived: there was no next page.
+let stays;
 
 // How many were ranked on this device today (UTC).
 const today = () => `${new Date().toISOString().slice(0, 10)} ${me()}`;
@@ -30,6 +32,7 @@ async function goOn(news = "") {
   const previous = form.action;
   const comesBack = isQueued() && next.url?.includes(token);
   if (next.outcome !== "done" || comesBack) {
+    stays = true;
     say(news);
     warn(`${news} ${words("noNext")} `, button(words("next"), () => goOn()));
     return;
@@ -98,6 +101,7 @@ function start(news = "", previous = "") {
     return;
   }
   page = new AbortController();
+  stays = isQueued();
   begin(page.signal);
   beginBoard(place, page.signal);
   beginReading(cards);
@@ -134,4 +138,6 @@ watch((sent, news) => {
   if (sent.includes(token)) goOn(news);
   else say(news);
 });
+// Another tab has sent it.
+on("storage", () => stays && !entryOf(token) && goOn());
 on("popstate", () => location.reload());
