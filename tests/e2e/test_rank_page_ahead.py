@@ -141,7 +141,9 @@ def timed(project: Project, alice: Membership, visit: Visitor) -> Page:
     make_prompt(project, k=4)
     window = visit(alice)
     window.page.clock.install()
-    return started(window).page
+    with window.page.expect_response("**/rank/prefetch/"):
+        started(window)
+    return window.page
 
 
 def test_the_page_keeps_the_lease_while_somebody_is_at_work(timed: Page) -> None:

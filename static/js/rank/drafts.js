@@ -14,6 +14,7 @@ const AFTER_A_FAILURE = 10_000;
 let rev;
 let unsaved;
 let failed;
+let asking;
 let saving;
 
 // What the form says, as the server's addresses take it.
@@ -55,9 +56,16 @@ function show(key, when) {
 
 async function save(how) {
   const page = signal;
+  // Two at once would have the same revision, and the second would be a conflict.
+  if (asking) {
+    later(PAUSE);
+    return;
+  }
   unsaved = false;
+  asking = true;
   const answer = await api("draft", { rev, ...content() }, { method: "PUT", ...how });
   if (page.aborted) return;
+  asking = false;
   if (answer.outcome === "done") {
     ({ rev } = answer);
     if (failed) say(words("savedAgain"));
@@ -95,7 +103,7 @@ export function keepDrafts(queued) {
   const here = isRefused ? null : queued ?? loadDraft(form.dataset.token);
   const isBehind = !isRefused && server?.rev > (here?.rev ?? 0);
   unsaved = Boolean(here?.unsaved);
-  failed = false;
+  failed = asking = false;
   rev = (isBehind && unsaved ? here : server ?? here)?.rev ?? 0;
   if (here?.uuid) form.elements.submission_uuid.value = here.uuid;
   Object.assign(measured, here?.measured);
