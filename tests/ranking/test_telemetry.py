@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ranking.telemetry import LONGEST_TIME, MOST_EVENTS, read_telemetry
+from ranking.telemetry import (
+    LONGEST_TIME,
+    MOST_EVENTS,
+    measurements,
+    read_telemetry,
+)
 
 
 def test_known_measurements_are_kept() -> None:
@@ -54,9 +59,37 @@ JSON = st.recursive(
 @given(
     st.text()
     | JSON.map(json.dumps)
-    | st.fixed_dictionaries({"active_ms": JSON, "n_moves": JSON}).map(json.dumps)
+    | st.fixed_dictionaries(
+        {"active_ms": JSON, "n_moves": JSON, "visible_ms": JSON, "unread": JSON}
+    ).map(json.dumps)
 )
 def test_nothing_breaks_it_and_everything_kept_is_in_range(text: str) -> None:
-    for name, value in read_telemetry(text).items():
-        limit = LONGEST_TIME if name.endswith("_ms") else MOST_EVENTS
-        assert 0 <= value <= limit
+    found = read_telemetry(text)
+    assert set(found.pop("unread", [])) <= set("ABCDEFGHI")
+    for name, value in (found | found.pop("visible_ms", {})).items():
+        long = name.endswith("_ms") or len(name) == 1
+        assert 0 <= value <= (LONGEST_TIME if long else MOST_EVENTS)
+
+
+# --- By letter --------------------------------------------------------------------
+
+
+def test_how_long_each_text_was_seen_is_kept_by_letter() -> None:
+    given = {"visible_ms": {"A": 12.6, "B": 1e12, "C": "x", "Z": 5, "r1": 7}}
+    assert measurements(given) == {"visible_ms": {"A": 13, "B": LONGEST_TIME}}
+
+
+def test_texts_that_were_never_seen_in_full_are_named_once() -> None:
+    assert measurements({"unread": ["G", "A", "G", 7, "model"]}) == {
+        "unread": ["A", "G"]
+    }
+    assert measurements({"unread": []}) == {"unread": []}
+
+
+@pytest.mark.parametrize("given", [{"visible_ms": [1]}, {"unread": "AB"}, [], None, 7])
+def test_another_shape_is_left_out(given: object) -> None:
+    assert measurements(given) == {}
+
+
+def test_looks_at_two_responses_side_by_side_are_counted() -> None:
+    assert measurements({"n_compare": 3}) == {"n_compare": 3}
