@@ -107,7 +107,6 @@ function start(news = "", previous = "") {
   beginReading(cards);
   followPrompt();
   draw();
-  if (form.matches("[data-readonly]")) return;
   const queued = entryOf(token);
   const { body, at: when } = queued ?? {};
   const restored = keepDrafts(body && { ...body, uuid: body.submission_uuid, at: when });
