@@ -15,6 +15,8 @@ let rev;
 let unsaved;
 let failed;
 let asking;
+// The order that was sent last without an answer.
+let sent;
 let saving;
 
 // What the form says, as the server's addresses take it.
@@ -63,7 +65,8 @@ async function save(how) {
   }
   unsaved = false;
   asking = true;
-  const answer = await api("draft", { rev, ...content() }, { method: "PUT", ...how });
+  const body = content();
+  const answer = await api("draft", { rev, ...body }, { method: "PUT", ...how });
   if (page.aborted) return;
   asking = false;
   if (answer.outcome === "done") {
@@ -75,7 +78,12 @@ async function save(how) {
     unsaved = true;
     failed = answer.outcome === "unreached";
     if (failed) later(AFTER_A_FAILURE);
-    if (answer.draft) differ(answer);
+    if (answer.draft && [sent, tiers].map(write).includes(write(answer.draft.ranks))) {
+      // Our own, whose answer was lost, or the same work: nothing to choose.
+      ({ rev } = answer);
+      later(0);
+    } else if (answer.draft) differ(answer);
+    if (failed) sent = body.ranks;
   }
   keepHere();
 }
@@ -104,6 +112,7 @@ export function keepDrafts(queued) {
   const isBehind = !isRefused && server?.rev > (here?.rev ?? 0);
   unsaved = Boolean(here?.unsaved);
   failed = asking = false;
+  sent = {};
   rev = (isBehind && unsaved ? here : server ?? here)?.rev ?? 0;
   if (here?.uuid) form.elements.submission_uuid.value = here.uuid;
   Object.assign(measured, here?.measured);
