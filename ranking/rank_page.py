@@ -3,19 +3,15 @@
 No id, model name or parameter of a response goes in here, so none can come out.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.utils import timezone
-
 from annotation.models import Assignment, AssignmentState
 from annotation.rendering import render
 from annotation.shown import as_shown
 from annotation.visible import is_blank
-from ranking.models import Draft
 
 LONG_TEXT = 300  # words; a longer response can be folded
 
@@ -55,6 +51,10 @@ class Kept:
     """The work of a form that could not be stored, to be shown again."""
 
     tiers: Mapping[str, str] = field(default_factory=dict)
+    ratings: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, Collection[str]] = field(default_factory=dict)
+    note: str = ""
+    raw: bool = False
     submission_uuid: UUID = field(default_factory=uuid4)
     telemetry: str = ""
     replace: bool = False
@@ -86,28 +86,7 @@ def page_of(
         "tiers": [str(tier) for tier in range(1, len(cards) + 1)],
         "kept": kept,
         "problem": problem,
-        "draft": draft_of(assignment),
-        "seconds_left": seconds_left(assignment),
     }
-
-
-def draft_of(assignment: Assignment) -> str:
-    """What the page saved last on the server, as JSON for its script; "" without.
-
-    No query for an assignment that was selected with its draft.
-    """
-    draft: Draft | None = getattr(assignment, "draft", None)
-    if draft is None:
-        return ""
-    about = {"rev": draft.rev, "saved_at": draft.saved_at.isoformat()}
-    return json.dumps({**draft.content, **about})
-
-
-def seconds_left(assignment: Assignment) -> int:
-    """Until the lease ends, by this machine's clock: for a warning, not a decision."""
-    if assignment.lease_until is None:
-        return 0
-    return max(0, round((assignment.lease_until - timezone.now()).total_seconds()))
 
 
 def turns_of(messages: list[dict[str, str]]) -> list[Turn]:

@@ -9,7 +9,6 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from annotation.models import Membership, Project
 from tests.conftest import make_prompt
-from tests.e2e.api_stand_in import stand_in
 from tests.e2e.rank_steps import started
 
 DESKTOP = {"width": 1200, "height": 800}
@@ -58,7 +57,6 @@ def visit(
         context = browser.new_context(**{"viewport": DESKTOP, **options})
         context.set_default_timeout(10_000)
         contexts.append(context)
-        stand_in(context, live_server.url)
         session = signed_in(member).cookies[settings.SESSION_COOKIE_NAME].value
         context.add_cookies(
             [
