@@ -88,21 +88,18 @@ _limits = (
     f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT}"
 )
 _given: dict[str, Any] = _database.get("OPTIONS", {})
-_database["OPTIONS"] = {
-    **_given,
-    "options": f"{_limits} {_given.get('options', '')}".strip(),
-}
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
         **_database,
         "CONN_MAX_AGE": env.int("CONN_MAX_AGE", 600),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
-            **_database.get("OPTIONS", {}),
             # Together they save Postgres half of its work on a label: a statement is
             # parsed and planned once a connection. Either alone gains nothing.
             "server_side_binding": True,
             "prepare_threshold": 5,  # times that a statement runs unprepared
+            **_given,
+            "options": f"{_limits} {_given.get('options', '')}".strip(),
         },
     }
 }
