@@ -13,6 +13,7 @@ from annotation import queue
 from annotation.models import Assignment, Membership
 from annotation.queue import SlotAfter
 from annotation.shown import as_shown
+from ranking import entry
 from ranking.models import Placement, Ranking, RankingStatus
 from ranking.weak_order import check_complete, dense_ranks
 
@@ -91,6 +92,7 @@ def submit(*, membership: Membership, token: str, submission: Submission) -> Sub
         with transaction.atomic(durable=True):
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            entry.wait_for_claims(membership)
             assignment = queue.lock_for_answer(membership=membership, token=token)
             return _store(assignment, submission)
     except OperationalError as error:
@@ -131,6 +133,7 @@ def _store(assignment: Assignment, submission: Submission) -> Submitted:
         Placement(ranking=ranking, response=shown[letter], rank=rank)
         for letter, rank in dense_ranks(submission.ranks).items()
     )
+    entry.answered(ranking)
     return Submitted(ranking=ranking)
 
 

@@ -2,7 +2,13 @@
 
 from django.urls import path
 
-from ranking import agreement_pages, dataset_pages, views
+from ranking import (
+    agreement_pages,
+    attention_pages,
+    dataset_pages,
+    feedback_pages,
+    views,
+)
 
 urlpatterns = [
     path("p/<slug:slug>/rank/", views.rank, name="rank"),
@@ -14,6 +20,12 @@ urlpatterns = [
         views.rank_release,
         name="rank_release",
     ),
+    path(
+        "p/<slug:slug>/rank/<slug:token>/feedback/",
+        feedback_pages.feedback,
+        name="training_feedback",
+    ),
+    path("p/<slug:slug>/signals/", attention_pages.signals, name="signals"),
     path("p/<slug:slug>/agreement/", agreement_pages.agreement, name="agreement"),
     path(
         "p/<slug:slug>/rankings/import/",

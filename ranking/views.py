@@ -22,6 +22,7 @@ from django.views.decorators.http import (
 from annotation import queue
 from annotation.access import Member, for_members
 from annotation.models import Assignment, AssignmentState, Role
+from ranking.feedback_pages import feedback_address
 from ranking.forms import RankingForm
 from ranking.models import Ranking, RankingStatus
 from ranking.rank_page import Kept, Problem, page_of
@@ -135,7 +136,7 @@ def _stored(member: Member, done: Submitted) -> HttpResponse:
         messages.SUCCESS if done.status == RankingStatus.COUNTED else messages.WARNING
     )
     messages.add_message(member.request, level, WHAT_BECAME_OF_IT[done.status])
-    address = _next_page(member)
+    address = feedback_address(done.ranking) or _next_page(member)
     if _wants_json(member):
         answer = {"next": address, "status": done.status, "replayed": done.replayed}
         created = HTTPStatus.OK if done.replayed else HTTPStatus.CREATED

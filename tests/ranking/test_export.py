@@ -98,7 +98,7 @@ def test_a_row_of_rankings_has_exactly_these_fields(
         ("status", "counted"),
         ("pool", "random"),
         ("tags", []),
-        ("ratings", {}),
+        ("ratings", []),
         ("flags", []),
         ("note", "r4 is rude"),
     ]
