@@ -100,9 +100,11 @@ def wait_for_claims(membership: Membership) -> None:
 
     Two last answers at once must see each other, or neither would find the test
     complete; and a claim locks the membership first, so whoever locks it after an
-    assignment may deadlock with one. Costs nothing for labelers who passed.
+    assignment may deadlock with one. Costs nothing for labelers who passed, nor in
+    projects without a test.
     """
-    if membership.qualification == Qualification.PENDING:
+    tested = membership.project.qualification_threshold is not None
+    if tested and membership.qualification == Qualification.PENDING:
         Membership.objects.select_for_update(no_key=True, of=("self",)).get(
             pk=membership.pk
         )

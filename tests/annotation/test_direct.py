@@ -364,7 +364,7 @@ def rows_read(sql: str) -> int:
         [[plan]] = cursor.fetchall()
 
     def most(node: dict[str, Any]) -> int:
-        read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        read = int(node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
         return max([read, *map(most, node.get("Plans", []))])
 
-    return int(most(plan[0]["Plan"]))
+    return most(plan[0]["Plan"])
