@@ -1,6 +1,6 @@
 """Prompts from a file: checked as a whole, then written as a whole, or not at all."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
 from typing import BinaryIO, TypeVar
 
@@ -36,9 +36,10 @@ def import_prompts(
     """Import the prompts file (JSONL, plain or gzipped) into the project.
 
     A line that is there already is `unchanged`; a known id with other content is the
-    error `changed`, also where only its responses are new. New prompts get their
-    overlap, and those with responses their slots in the queue. The file must be
-    seekable: it is read twice.
+    error `changed`, also where only its responses are new. A refused line leaves its
+    id free for a corrected one below it. New prompts get their overlap, and those
+    with responses their slots in the queue. The file must be seekable: it is read
+    twice.
 
     Raises UnreadableFile for a file that is broken as a whole; nothing is written.
     """
@@ -102,16 +103,10 @@ def _verdicts(
     project: Project, lines: Iterable[Line], report: ImportReport
 ) -> Iterator[list[PromptLine]]:
     """The new prompts of the file, in batches. One query a batch."""
-    seen: set[str] = set()
+    seen: set[str] = set()  # of the lines that were not refused
 
     def check(fields: dict[str, object]) -> PromptLine:
-        prompt = check_prompt(fields, fewest_responses=project.fewest_responses)
-        if prompt.id in seen:
-            raise Refused(
-                "duplicate_id", f"the prompt {prompt.id!r} stands above already"
-            )
-        seen.add(prompt.id)
-        return prompt
+        return check_prompt(fields, fewest_responses=project.fewest_responses)
 
     for batch in batches(checked_lines(lines, report, FIELDS, check)):
         ids = [prompt.id for _, prompt in batch]
@@ -120,28 +115,37 @@ def _verdicts(
                 "external_id", "line_sha256"
             )
         )
-        yield [
-            prompt
-            for line, prompt in batch
-            if _is_new(line, prompt, stored.get(prompt.id), report)
-        ]
+        new = []
+        for line, prompt in batch:
+            try:
+                is_new = _is_new(prompt, stored.get(prompt.id), seen)
+            except Refused as error:
+                report.refuse(line, error)
+                continue
+            seen.add(prompt.id)
+            if is_new:
+                report.take(line, prompt.warnings())
+                new.append(prompt)
+            else:
+                report.unchanged += 1
+        yield new
 
 
 def _is_new(
-    line: Line, prompt: PromptLine, stored_sha256: str | None, report: ImportReport
+    prompt: PromptLine, stored_sha256: str | None, seen: Collection[str]
 ) -> bool:
-    if stored_sha256 is None:
-        report.take(line, prompt.warnings())
-    elif stored_sha256 == prompt.sha256:
-        report.unchanged += 1
-    else:
-        report.refuse(
-            line,
-            Refused(
-                "changed",
-                f"the prompt {prompt.id!r} is stored with other content; stored"
-                " prompts never change: give the new one another id",
-            ),
+    """Whether the prompt is to be stored; False if it is already, as it stands here.
+
+    Raises Refused for an id that a line above holds, or the database with other
+    content.
+    """
+    if prompt.id in seen:
+        raise Refused("duplicate_id", f"the prompt {prompt.id!r} stands above already")
+    if stored_sha256 is not None and stored_sha256 != prompt.sha256:
+        raise Refused(
+            "changed",
+            f"the prompt {prompt.id!r} is stored with other content; stored"
+            " prompts never change: give the new one another id",
         )
     return stored_sha256 is None
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from annotation.models import (
     Purpose,
 )
 from annotation.strict_json import Refused
+from annotation.text_signs import is_truncated, names_a_model
 from annotation.visible import is_blank
 
 ROLES: Final = ("system", "user", "assistant")
@@ -59,7 +61,7 @@ class PromptLine:
         the one user turn it stands for are the same prompt. When it is to be ranked,
         its priority, is no part of it.
         """
-        content = {
+        content: dict[str, Any] = {
             "id": self.id,
             "messages": self.messages,
             "responses": sorted(
@@ -71,6 +73,8 @@ class PromptLine:
             "gold": self.gold,
             "metadata": self.metadata,
         }
+        if self.priority:  # absent is 0: lines of before priorities hash as they did
+            content["priority"] = self.priority
         canonical = json.dumps(content, ensure_ascii=False, sort_keys=True)
         return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
 
@@ -79,16 +83,43 @@ class PromptLine:
         found = []
         if all(is_blank(message["content"]) for message in self.messages):
             found.append(("empty_prompt", "the prompt shows no character"))
-        blank = [response.id for response in self.responses if is_blank(response.text)]
-        if blank:
+        if is_truncated(self.metadata):
             found.append(
-                ("empty_response", f"no visible character in {_listed(blank)}")
+                ("truncated", "a text was cut off at its limit, says 'metadata'")
             )
-        times = Counter(response.text for response in self.responses)
-        twins = [response.id for response in self.responses if times[response.text] > 1]
-        if twins:
-            found.append(("identical_responses", f"equal texts: {_listed(twins)}"))
+        if self.gold and len(set(self.gold.values())) == 1:
+            found.append(("gold_tied", "'gold' ties everything: it tests nothing"))
+        for code, says, applies in self._signs():
+            ids = [response.id for response in self.responses if applies(response)]
+            if ids:
+                found.append((code, f"{says} {_listed(ids)}"))
         return found
+
+    def _signs(self) -> tuple[tuple[str, str, Callable[[ResponseLine], bool]], ...]:
+        """What may be odd about a response: code, words before the ids, and when."""
+        times = Counter(response.text for response in self.responses)
+        return (
+            (
+                "empty_response",
+                "no visible character in",
+                lambda response: is_blank(response.text),
+            ),
+            (
+                "identical_responses",
+                "equal texts:",
+                lambda response: times[response.text] > 1,
+            ),
+            (
+                "names_a_model",
+                "labelers can read which model wrote",
+                lambda response: names_a_model(response.text),
+            ),
+            (
+                "truncated",
+                "cut off at a limit, say 'params':",
+                lambda response: is_truncated(response.params),
+            ),
+        )
 
 
 def check_prompt(fields: dict[str, Any], *, fewest_responses: int) -> PromptLine:
@@ -191,10 +222,18 @@ def _tags(given: list[Any]) -> list[str]:
 def _gold(
     given: Any, purpose: str, responses: list[ResponseLine]
 ) -> dict[str, int] | None:
-    """The known order of a prompt that tests labelers: complete, or absent."""
+    """The known order: of every response, wherever a prompt tests or teaches.
+
+    Such a prompt comes with its responses, because nobody can know the order of what
+    is still to be sampled.
+    """
+    if purpose != Purpose.WORK:
+        for name, value in (("gold", given), ("responses", responses or None)):
+            if value is None:
+                raise Refused(
+                    "missing_field", f"a prompt of the purpose {purpose} needs {name!r}"
+                )
     if given is None:
-        if purpose == Purpose.GOLD:
-            raise Refused("missing_field", "a prompt of the purpose gold needs 'gold'")
         return None
     gold = json_fields.ranks(given, "gold")
     json_fields.check_covers(gold, [response.id for response in responses], "gold")

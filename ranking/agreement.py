@@ -7,7 +7,7 @@ with list rows named by what identifies them ("alpha", "intervals.alpha", "by_k.
 "labelers_detail.alice.vs_others", "strict.ci" where only the interval is missing).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,18 @@ import numpy as np
 from ranking.bootstrap import bootstrap_totals
 from ranking.conventions import accuracy_band, kappa, krippendorff_alpha, ratio
 from ranking.estimates import NO_PAIR, Document, Estimates, Number
-from ranking.evidence import ALPHA, POOL, TAU, TIES, Evidence, W, gather, questions
+from ranking.evidence import (
+    ALPHA,
+    POOL,
+    TAU,
+    TIES,
+    Evidence,
+    GoldScore,
+    W,
+    gather,
+    gold_questions,
+    questions,
+)
 from ranking.labeler_detail import labelers_detail, matrix
 from ranking.rank_table import FloatArray, RankTable
 
@@ -38,19 +49,21 @@ IN_THIS_SLICE = {
 }
 
 
-def report(
+def report(  # noqa: PLR0913  by keyword only, each one a part of the evidence
     tables: Sequence[RankTable],
     *,
     labelers: Sequence[str],
     project: str,
     filters: Mapping[str, Any],
     tags: Mapping[int, Collection[str]] | None = None,
+    gold: Iterable[GoldScore] = (),
 ) -> Document:
     """The report of `agreement.md`, section 3, ready for `json.dumps`.
 
     `tables` hold the rankings that all filters have left, one table per K;
     `labelers` the names that `RankTable.labeler` points into; `tags` the tags of
-    each prompt by its `cluster`. `project` and `filters` are passed through. The
+    each prompt by its `cluster`; `gold` the scores of rankings whose right order is
+    known, which count in nothing else. `project` and `filters` are passed through. The
     order of rows, tables and names changes nothing.
 
     A comparison of two weeks belongs to the later one, so the weeks add up to
@@ -63,7 +76,10 @@ def report(
     evidence = gather(tables, labelers=labelers, tags=tags or {})
     counts = questions(evidence)
     draws = bootstrap_totals(counts, n_prompts=evidence.n_prompts)
-    estimates = Estimates(counts, draws)
+    tested, n_tests = gold_questions(evidence, gold, labelers=labelers)
+    # Prompts of their own, so they are drawn by themselves.
+    drawn = bootstrap_totals(tested, n_prompts=n_tests)
+    estimates = Estimates(counts | tested, draws | drawn)
     return {
         "project": project,
         "filters": dict(filters),

@@ -25,6 +25,7 @@ from annotation.shown import as_shown
 from ranking import serializers as bodies
 from ranking.desk import NOT_THEIRS, PAGE, labeler_of, own_assignment
 from ranking.drafts import DraftConflictError, save_draft
+from ranking.feedback import feedback_of
 from ranking.history import latest_rankings
 from ranking.kept_work import draft_json, draft_of
 from ranking.refusals import REFUSED, RETRY_AFTER, Refusal, refusal_of
@@ -199,10 +200,12 @@ def submit_ranking(request: Request, token: str) -> Response:
         raise Http404(NOT_THEIRS) from error
     except REFUSED as error:
         return _refused(refusal_of(error))
+    feedback = feedback_of(done.ranking)
     answer = {
         "ranking": done.ranking.submission_uuid,
         "status": done.status,
         "replayed": done.replayed,
+        "feedback": feedback.as_json() if feedback else None,
     }
     status = HTTPStatus.OK if done.replayed else HTTPStatus.CREATED
     return Response(answer, status=status)

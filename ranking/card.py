@@ -21,7 +21,10 @@ One row a ranking: a labeler's weak order over all responses of a prompt.
 | `submitted_at` | UTC |
 | `split` | train, valid1 (choose on it) or valid2 (report on it); fixed for a prompt |
 | `status`, `pool` | whether it counted, and how the prompt was chosen |
-| `tags`, `ratings`, `flags`, `note` | of the prompt; of the labeler |
+| `tags` | of the prompt |
+| `ratings` | 1 to 7, 7 is best; aligned with `responses`, null: not rated |
+| `flags` | what the labeler ticked; aligned with `responses`, empty: none at all |
+| `note` | what the labeler wrote to it |
 """,
     "pairs": """\
 One row a strict pair: one response that a labeler ranked above another. Ties give no

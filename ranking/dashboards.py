@@ -14,8 +14,10 @@ from django.db.models.functions import Now
 
 from annotation.models import Membership, Project, Prompt
 from ranking import agreement
+from ranking.entry import scores_of
 from ranking.estimates import Document
-from ranking.filters import Filters, rankings_that_count
+from ranking.evidence import GoldScore
+from ranking.filters import Filters, gold_rankings, rankings_that_count
 from ranking.models import RankingQuerySet
 from ranking.own_agreement import vs_others
 from ranking.rank_table import IntArray, RankTable
@@ -61,7 +63,7 @@ def agreement_report(
     project: Project, filters: Filters, *, name: Naming | None = None
 ) -> dict[str, Any]:
     """The report of all rankings that `filters` leave; `name` says what labelers are
-    called in it (their names by default, pseudonyms for researchers). Four queries.
+    called in it (their names by default, pseudonyms for researchers). Five queries.
     """
     judgements = _judgements(rankings_that_count(project, filters, with_repeats=True))
     people = Membership.objects.select_related("project")
@@ -74,6 +76,7 @@ def agreement_report(
         project=project.slug,
         filters=filters.as_json(project),
         tags=_tags({row.prompt for row in judgements}),
+        gold=_gold(project, filters, index),
     )
 
 
@@ -159,6 +162,20 @@ def _positions(orders: Sequence[list[int] | None], k: int) -> IntArray:
     positions = np.argsort(shown, axis=1)
     positions[shown[:, 0] < 0] = -1
     return positions
+
+
+def _gold(
+    project: Project, filters: Filters, index: dict[int, int]
+) -> Iterator[GoldScore]:
+    """How the labelers of the report did where the right order is known."""
+    for tested in scores_of(gold_rankings(project, filters)):
+        if tested.labeler in index:
+            yield GoldScore(
+                prompt=tested.prompt,
+                labeler=index[tested.labeler],
+                agree=tested.score.agree,
+                comparable=tested.score.comparable,
+            )
 
 
 def _tags(prompts: set[int]) -> dict[int, list[str]]:

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from annotation.models import Project, User
 from ranking.filters import Filters, rankings_that_count
-from ranking.frozen import FrozenPrompt, in_order, read_prompts
+from ranking.frozen import FrozenPrompt, FrozenRanking, in_order, read_prompts
 from ranking.models import Dataset, DatasetRanking, PromptSplit
 from ranking.splits import group_of, split_of
 
@@ -77,7 +77,10 @@ class _Content:
         for prompt in prompts:
             # The split is a property of the prompt, not of what was answered.
             unsplit = dataclasses.replace(prompt, split=None)
-            self._digest.update(b"\n" + orjson.dumps(unsplit))
+            line = orjson.dumps(
+                unsplit, default=_said, option=orjson.OPT_PASSTHROUGH_DATACLASS
+            )
+            self._digest.update(b"\n" + line)
             self.prompts += 1
             for ranking in prompt.rankings:
                 self.rankings.append(ranking.pk)
@@ -99,6 +102,21 @@ class _Content:
             "strict_pairs": self.pairs - self.ties,
             "ties_dropped": self.ties,
         }
+
+
+def _said(held: FrozenPrompt | FrozenRanking) -> dict[str, Any]:
+    """What a prompt or ranking says, as it enters the hash.
+
+    Ratings and flags only where they were given: datasets frozen before labelers
+    were asked for them keep their names.
+    """
+    fields = {
+        field.name: getattr(held, field.name) for field in dataclasses.fields(held)
+    }
+    for name in ("ratings", "flags"):
+        if fields.get(name) == []:
+            del fields[name]
+    return fields
 
 
 def _store(project: Project, content: _Content, user: User | None) -> Dataset:

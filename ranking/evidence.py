@@ -5,8 +5,9 @@ report that carries an interval as counts per prompt, so that one bootstrap answ
 all of them with the same draws.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,15 @@ NO_RANKINGS = RankTable(
     cluster=np.zeros(0, np.int64),
     labeler=np.zeros(0, np.int64),
 )
+
+
+class GoldScore(NamedTuple):
+    """One ranking beside the known order of its prompt."""
+
+    prompt: int  # any integer, one for each prompt
+    labeler: int  # index into the list of names
+    agree: int  # strict pairs of the gold order that were ordered the same
+    comparable: int  # all its strict pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +169,21 @@ def _counted_rows(table: Rankings) -> Counted:
         pairs=np.full(n, table.n_pairs),
         ties=table.ties[rows],
     )
+
+
+def gold_questions(
+    evidence: Evidence, scores: Iterable[GoldScore], *, labelers: Sequence[str]
+) -> tuple[Counts, int]:
+    """Right and wrong strict pairs of the gold orders per prompt, by labeler, and how
+    many prompts these are. `labelers` are the names that the scores point into.
+    """
+    rows = np.array(list(scores), np.int64).reshape(-1, 4)
+    prompts, prompt = np.unique(rows[:, 0], return_inverse=True)
+    places = {name: place for place, name in enumerate(evidence.labelers)}
+    codes = np.array([places[name] for name in labelers], np.int64)
+    agree, comparable = rows[:, 2], rows[:, 3]
+    by_labeler = counts_by_group(codes[rows[:, 1]], prompt, agree, comparable - agree)
+    return {("gold", code): c for code, c in by_labeler.items()}, len(prompts)
 
 
 def _tagged(

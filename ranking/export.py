@@ -139,8 +139,8 @@ def _ranking_rows(prompt: FrozenPrompt) -> Iterator[Row]:
             "status": ranking.status,
             "pool": ranking.pool,
             "tags": prompt.tags,
-            "ratings": {},  # not asked for yet, like flags
-            "flags": [],
+            "ratings": ranking.ratings,
+            "flags": ranking.flags,
             "note": ranking.note,
         }
 

@@ -24,6 +24,7 @@ from ranking.models import Ranking, RankingQuerySet, RankingStatus
 
 POOLS: Final = ("random", "targeted", "all")
 INCLUDABLE: Final = (RankingStatus.LATE.value, RankingStatus.SURPLUS.value)
+CHECKS: Final = (Purpose.TRAINING, Purpose.QUALIFICATION, Purpose.GOLD)
 LONGEST_WORD: Final = 200
 # Every name is an option of the commands and a parameter of the query strings.
 WORDS: Final = {
@@ -84,19 +85,37 @@ def rankings_that_count(
 ) -> RankingQuerySet:
     """The project's rankings that count and match the filters.
 
-    That is: current, counted (or included by name), on prompts of the purpose work,
-    repeat 0. Repeats count in nothing but a labeler's agreement with themselves, so
-    only the agreement report asks for them. Imported rankings belong to the random
-    pool.
+    That is: current, counted (or included by name), on prompts of the purpose work
+    that nobody took out, repeat 0. Repeats count in nothing but a labeler's agreement
+    with themselves, so only the agreement report asks for them. Imported rankings
+    belong to the random pool.
     """
     status = {RankingStatus.COUNTED.value} | filters.include
     rows = Ranking.objects.current().filter(
         project=project,
         status__in=sorted(status),
         assignment__prompt__purpose=Purpose.WORK,
+        assignment__prompt__rejection__isnull=True,
     )
     if not with_repeats:
         rows = rows.filter(assignment__repeat=0)
+    return rows.filter(_about_the_ranking(filters) & _about_the_prompt(filters))
+
+
+def gold_rankings(project: Project, filters: Filters) -> RankingQuerySet:
+    """The rankings that match the filters and count in nothing but `gold`.
+
+    Current and counted ones of prompts that teach or test: training, qualification
+    and gold prompts that nobody took out.
+    """
+    rows = Ranking.objects.current().filter(
+        project=project,
+        status=RankingStatus.COUNTED,
+        assignment__repeat=0,
+        assignment__prompt__purpose__in=CHECKS,
+        assignment__prompt__gold__isnull=False,
+        assignment__prompt__rejection__isnull=True,
+    )
     return rows.filter(_about_the_ranking(filters) & _about_the_prompt(filters))
 
 

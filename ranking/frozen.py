@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict
 
 from django.db.models import F
 from django.db.models.functions import Collate
@@ -30,7 +30,11 @@ class FrozenResponse(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class FrozenRanking:
-    """One ranking; `ranks` are dense and aligned with the prompt's responses."""
+    """One ranking; `ranks` are dense and aligned with the prompt's responses.
+
+    So are `ratings` (None: this one was not rated) and `flags`; each is empty where
+    the labeler gave none at all.
+    """
 
     pk: int
     labeler: str  # pseudonym
@@ -42,6 +46,16 @@ class FrozenRanking:
     status: str
     pool: str
     note: str
+    ratings: list[int | None]
+    flags: list[list[str]]
+
+
+class Placed(NamedTuple):
+    """What a labeler said of one response."""
+
+    rank: int
+    rating: int | None
+    flags: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +137,13 @@ def _prompts(held: dict[int, list[int]]) -> list[tuple[Any, ...]]:
 
 def _rankings(
     project: Project, pks: list[int]
-) -> dict[int, tuple[dict[str, Any], dict[int, int]]]:
-    """By key: the fields of the ranking, and its ranks by response."""
-    ranks: dict[int, dict[int, int]] = {pk: {} for pk in pks}
-    for ranking, response, rank in Placement.objects.filter(
+) -> dict[int, tuple[dict[str, Any], dict[int, Placed]]]:
+    """By key: the fields of the ranking, and by response where it was placed."""
+    placed: dict[int, dict[int, Placed]] = {pk: {} for pk in pks}
+    for ranking, response, rank, rating, flags in Placement.objects.filter(
         ranking__in=pks
-    ).values_list("ranking", "response", "rank"):
-        ranks[ranking][response] = rank
+    ).values_list("ranking", "response", "rank", "rating", "flags"):
+        placed[ranking][response] = Placed(rank, rating, flags)
     rows = Ranking.objects.filter(pk__in=pks).values(
         "pk",
         "status",
@@ -147,11 +161,19 @@ def _rankings(
         labeler = row["labeler"]
         if labeler not in pseudonyms:
             pseudonyms[labeler] = project.pseudonym(labeler)
-        found[row["pk"]] = ({**row, "labeler": pseudonyms[labeler]}, ranks[row["pk"]])
+        found[row["pk"]] = ({**row, "labeler": pseudonyms[labeler]}, placed[row["pk"]])
     return found
 
 
 def _aligned(
-    fields: dict[str, Any], ranks: dict[int, int], responses: list[int]
+    fields: dict[str, Any], placed: dict[int, Placed], responses: list[int]
 ) -> FrozenRanking:
-    return FrozenRanking(**fields, ranks=[ranks[response] for response in responses])
+    in_line = [placed[response] for response in responses]
+    ratings = [one.rating for one in in_line]
+    flags = [one.flags for one in in_line]
+    return FrozenRanking(
+        **fields,
+        ranks=[one.rank for one in in_line],
+        ratings=ratings if any(ratings) else [],
+        flags=flags if any(flags) else [],
+    )

@@ -13,7 +13,8 @@ NOBODY_ELSE = "nobody else ranked a prompt that this labeler ranked"
 NO_REPEAT = "no prompt was ranked twice by this labeler"
 NO_STRICT_TWICE = "no pair was ordered strictly both times"
 NO_SECONDS = "no time was recorded for these rankings"
-NO_GOLD = "no gold prompts were counted in this report"
+NO_GOLD = "no ranking of this labeler has a known order beside it"
+NO_GOLD_ORDER = "the known orders of these prompts tie everything"
 NO_POSITIONS = "the order shown is not known for any ranking of this labeler"
 NO_LENGTHS = "this labeler ordered no two responses that are known to differ in length"
 
@@ -45,7 +46,9 @@ def labelers_detail(evidence: Evidence, estimates: Estimates) -> Iterator[Docume
             ),
             "median_seconds": note("median_seconds", seconds.get(code), NO_SECONDS),
             **_biases(estimates, path, code),
-            "gold": estimates.strict(f"{path}.gold", ("gold", code), missing=NO_GOLD),
+            "gold": estimates.strict(
+                f"{path}.gold", ("gold", code), missing=NO_GOLD, tied=NO_GOLD_ORDER
+            ),
         }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from rest_framework import serializers
 
 from annotation.models import SkipReason
+from ranking.feedback import REVERSED, SAME, TIED
 from ranking.models import RankingStatus, RenderMode
 from ranking.ratings import HIGHEST_RATING, LONGEST_NOTE, LOWEST_RATING
 from ranking.submit import Submission, tidy_note
@@ -212,12 +213,33 @@ class SkipGiven(serializers.Serializer[Any]):
     skipped = serializers.BooleanField(read_only=True)
 
 
+class PairGiven(serializers.Serializer[Any]):
+    """Two responses of which the right order puts one above the other."""
+
+    better = serializers.CharField(read_only=True)
+    worse = serializers.CharField(read_only=True)
+    yours = serializers.ChoiceField([SAME, TIED, REVERSED], read_only=True)
+
+
+class FeedbackGiven(serializers.Serializer[Any]):
+    """The right order beside theirs; `html` is what the project says to the prompt."""
+
+    agree = serializers.IntegerField(read_only=True)
+    comparable = serializers.IntegerField(read_only=True)
+    gold = ByLetter(child=serializers.IntegerField(), read_only=True)
+    yours = ByLetter(child=serializers.IntegerField(), read_only=True)
+    pairs = PairGiven(many=True, read_only=True)
+    html = serializers.CharField(read_only=True)
+
+
 class SubmitGiven(serializers.Serializer[Any]):
-    """`ranking` is the key under which it was stored; `replayed`: long since."""
+    """`ranking` is the key under which it was stored; `replayed`: long since. Only a
+    training prompt has `feedback`."""
 
     ranking = serializers.UUIDField(read_only=True)
     status = serializers.ChoiceField(RankingStatus.choices, read_only=True)
     replayed = serializers.BooleanField(read_only=True)
+    feedback = FeedbackGiven(read_only=True, allow_null=True)
 
 
 class RefusalGiven(serializers.Serializer[Any]):

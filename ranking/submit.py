@@ -15,6 +15,7 @@ from annotation import queue
 from annotation.models import Assignment, Membership, Response
 from annotation.queue import SlotAfter
 from annotation.shown import as_shown
+from ranking import entry
 from ranking.desk import labeler_of
 from ranking.drafts import clear_draft
 from ranking.history import why_closed
@@ -159,6 +160,7 @@ def _attempt(
     """One transaction. A conflict is given back, for what it keeps must be stored."""
     try:
         with transaction.atomic(durable=True):
+            entry.wait_for_claims(membership)
             assignment = queue.lock_for_answer(membership=membership, token=token)
             assignment.labeler = membership  # with its project: no query for it
             return _store(assignment, submission)
@@ -273,6 +275,7 @@ def _insert(
     )
     Placement.objects.bulk_create(_placements(ranking, submission, shown))
     clear_draft(assignment)
+    entry.answered(ranking)
     return Submitted(ranking=ranking)
 
 

@@ -15,6 +15,7 @@ from annotation import queue
 from annotation.access import Member, for_members
 from annotation.models import Assignment, Role
 from ranking.desk import NOT_THEIRS, PAGE, own_assignment
+from ranking.feedback_pages import feedback_address
 from ranking.forms import RankingForm
 from ranking.kept_work import KeptWork, context_of, draft_of
 from ranking.models import RankingStatus, RenderMode
@@ -66,6 +67,9 @@ def _stored(member: Member, done: Submitted) -> HttpResponse:
         messages.SUCCESS if done.status == RankingStatus.COUNTED else messages.WARNING
     )
     messages.add_message(member.request, level, WHAT_BECAME_OF_IT[done.status])
+    feedback = feedback_address(done.ranking)
+    if feedback is not None:
+        return redirect(feedback)
     claimed = next_prompt(member)
     if claimed is None:
         return redirect("rank", member.project.slug)

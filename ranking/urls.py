@@ -5,7 +5,9 @@ from django.urls import include, path
 from ranking import (
     agreement_pages,
     ahead,
+    attention_pages,
     dataset_pages,
+    feedback_pages,
     hours_pages,
     labeler_pages,
     views,
@@ -27,6 +29,12 @@ urlpatterns = [
     path("p/<slug:slug>/work/", labeler_pages.home, name="labeler_home"),
     path("p/<slug:slug>/hours/", hours_pages.hours, name="hours"),
     path("p/<slug:slug>/hours/hours.csv", hours_pages.hours_csv, name="hours_csv"),
+    path(
+        "p/<slug:slug>/rank/<slug:token>/feedback/",
+        feedback_pages.feedback,
+        name="training_feedback",
+    ),
+    path("p/<slug:slug>/signals/", attention_pages.signals, name="signals"),
     path("p/<slug:slug>/agreement/", agreement_pages.agreement, name="agreement"),
     path(
         "p/<slug:slug>/rankings/import/",

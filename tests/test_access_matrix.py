@@ -17,13 +17,21 @@ from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from annotation.models import Membership, Project, Role, User
+from annotation.models import (
+    AssignmentSource,
+    Membership,
+    Project,
+    Purpose,
+    Role,
+    User,
+)
 from annotation.queue import claim
 from annotation.reports import report_problem
 from ranking.datasets import freeze
 from ranking.models import Dataset
 from rm_training.models import RewardModel, TrainingRun
 from tests.conftest import make_member, make_prompt
+from tests.ranking.checks import make_check
 from tests.ranking.rows import store_ranking
 
 pytestmark = pytest.mark.django_db
@@ -159,6 +167,14 @@ def the_labelers_token(cast: Cast) -> Arguments:
     return {"token": the_labelers_assignment(cast)["token"]}
 
 
+def a_training_answer(cast: Cast) -> Arguments:
+    ranks = {"r1": 1, "r2": 2, "r3": 2, "r4": 3}
+    prompt = make_check(cast.project, Purpose.TRAINING)
+    direct = {"source": AssignmentSource.DIRECT, "display_order": [0, 1, 2, 3]}
+    stored = store_ranking(prompt, cast.labeler, ranks, assignment=direct)
+    return {**the_project(cast), "token": stored.assignment.token}
+
+
 def a_dataset(cast: Cast) -> Arguments:
     ranks = {"r1": 1, "r2": 2, "r3": 2, "r4": 3}
     store_ranking(make_prompt(cast.project), cast.labeler, ranks)
@@ -277,6 +293,8 @@ ROWS = {
     "api_skip": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
     "api_submit": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
     "api_compare": row(the_labelers_token, GET=api(ITS_LABELER_BY_TOKEN)),
+    "training_feedback": row(a_training_answer, GET=ITS_LABELER),
+    "signals": row(GET=ADMINS),
     # Prompts and rankings from files
     "prompts": row(GET=ADMINS),
     "prompt": row(a_prompt, GET=ADMINS),

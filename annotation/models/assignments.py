@@ -134,6 +134,11 @@ class Assignment(models.Model):
             models.Index(
                 fields=["labeler", "prompt"], name="assignment_labeler_prompt"
             ),
+            models.Index(
+                fields=["labeler", "-closed_at"],
+                condition=Q(state="completed"),
+                name="assignment_done",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -71,6 +71,13 @@ class Prompt(models.Model):
                 name="priority_is_in_range",
             ),
         ]
+        indexes = [
+            models.Index(
+                fields=["project", "purpose", "id"],
+                condition=~Q(purpose=Purpose.WORK),
+                name="prompt_checks",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.external_id

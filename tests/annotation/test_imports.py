@@ -119,7 +119,7 @@ def test_another_way_to_write_the_same_line_is_unchanged(project: Project) -> No
         {"prompt": "Question p1? "},
         {"tags": ["new"]},
         {"metadata": {"a": 1}},
-        {"purpose": "training"},
+        {"purpose": "training", "gold": {f"r{n}": n for n in range(1, 5)}},
         {"gold": {"r1": 1, "r2": 1, "r3": 1, "r4": 1}},
         {"responses": []},
     ],
@@ -140,6 +140,7 @@ def test_responses_for_a_prompt_that_awaits_them_are_a_change(project: Project) 
     assert codes(report) == [(1, "error", "changed")]
 
 
+CHECKS = ("training", "qualification", "gold")
 BAD_LINES: list[tuple[str, dict[str, Any] | bytes]] = [
     ("bad_utf8", b'{"id": "x", "prompt": "d\xe9j\xe0"}'),
     ("bad_utf8", json.dumps(row("x")).encode("utf-16")),
@@ -155,7 +156,12 @@ BAD_LINES: list[tuple[str, dict[str, Any] | bytes]] = [
     ("missing_field", {"prompt": "q"}),
     ("missing_field", {"id": "x"}),
     ("missing_field", row("x") | {"responses": [{"id": "r1"}] * 4}),
-    ("missing_field", row("x", purpose="gold")),
+    *(("missing_field", row("x", purpose=p)) for p in CHECKS),
+    *(
+        ("missing_field", {"id": "x", "prompt": "q", "purpose": p, "gold": {}})
+        for p in CHECKS
+    ),
+    *(("incomplete", row("x", purpose=p, gold={"r1": 1})) for p in CHECKS),
     ("wrong_type", b"[1]"),
     ("wrong_type", {"id": 7, "prompt": "q"}),
     ("wrong_type", {"id": " ", "prompt": "q"}),
@@ -170,6 +176,7 @@ BAD_LINES: list[tuple[str, dict[str, Any] | bytes]] = [
     ("wrong_type", row("x", purpose="fun")),
     ("wrong_type", row("x", tags=[1])),
     ("wrong_type", row("x", metadata=[])),
+    *(("wrong_type", row("x", priority=p)) for p in (51, -51, 1.0, True, "1")),
     ("wrong_type", row("x", gold={"r1": True, "r2": 1, "r3": 1, "r4": 1})),
     ("wrong_type", row("x", gold={"r1": 1.5, "r2": 1, "r3": 1, "r4": 1})),
     ("incomplete", row("x", gold={"r1": 1, "r2": 1, "r3": 1})),
@@ -250,6 +257,62 @@ def test_identical_responses_are_kept_with_a_warning_that_names_them(
     assert codes(report) == [(1, "warning", "identical_responses")]
     assert report.problems[0].message == "equal texts: r2, r4"
     assert Response.objects.filter(text="Answer 2.").count() == 2
+
+
+def test_a_response_that_names_its_model_is_kept_with_a_warning_that_names_it(
+    project: Project,
+) -> None:
+    line = row()
+    line["responses"][2]["text"] = "As an AI language model trained by OpenAI, no."
+    report = imported(project, line)
+    assert codes(report) == [(1, "warning", "names_a_model")]
+    assert report.problems[0].message == "labelers can read which model wrote r3"
+    assert Response.objects.get(external_id="r3").text.startswith("As an AI")
+
+
+def test_responses_cut_off_at_a_limit_are_kept_with_a_warning(project: Project) -> None:
+    line = row("p1")
+    line["responses"][0]["params"] = {"finish_reason": "length"}
+    line["responses"][3]["params"] = {"truncated": True, "tokens": 256}
+    report = imported(project, line, row("p2", metadata={"truncated": True}), row("p3"))
+    assert codes(report) == [(1, "warning", "truncated"), (2, "warning", "truncated")]
+    assert "r1, r4" in report.problems[0].message
+    assert "'metadata'" in report.problems[1].message
+    assert counts(report) == (3, 3, 0, 0)
+
+
+def test_gold_that_ties_everything_is_kept_with_a_warning(project: Project) -> None:
+    tied = {f"r{n}": 1 for n in range(1, 5)}
+    report = imported(project, row(purpose="gold", gold=tied))
+    assert codes(report) == [(1, "warning", "gold_tied")]
+
+
+def test_a_priority_is_stored_and_belongs_to_what_the_line_says(
+    project: Project,
+) -> None:
+    imported(project, row("p1", priority=50), row("p2", priority=-50), row("p3"))
+    stored = dict(Prompt.objects.values_list("external_id", "priority"))
+    assert stored == {"p1": 50, "p2": -50, "p3": 0}
+    again = imported(project, row("p1", priority=50), row("p3", priority=0))
+    assert counts(again) == (2, 0, 2, 0)
+    other = imported(project, row("p3", priority=1), row("p1"))
+    assert codes(other) == [(1, "error", "changed"), (2, "error", "changed")]
+
+
+@pytest.mark.parametrize("batch", [1, 500])
+def test_a_corrected_line_below_a_refused_one_is_judged_by_itself(
+    project: Project, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr("annotation.import_report.MOST_LINES", batch)
+    imported(project, row("p1"))
+    wrong, right = row("p1", tags=["new"]), row("p1")
+    report = imported(project, wrong, right, right, row("p2"), row("p2"))
+    assert codes(report) == [
+        (1, "error", "changed"),
+        (3, "error", "duplicate_id"),
+        (5, "error", "duplicate_id"),
+    ]
+    assert counts(report) == (5, 1, 1, 3)
 
 
 def test_an_unknown_field_is_named_once_a_file(project: Project) -> None:

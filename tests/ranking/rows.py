@@ -15,9 +15,11 @@ def store_ranking(
     ranks: dict[str, int],
     *,
     assignment: dict[str, Any] | None = None,
+    said: dict[str, dict[str, Any]] | None = None,
     **ranking: Any,
 ) -> Ranking:
-    """A completed assignment with its first ranking; further fields by name."""
+    """A completed assignment with its first ranking; further fields by name, those of
+    a placement in `said`, by response."""
     number = Assignment.objects.filter(prompt=prompt).count()
     done = Assignment.objects.create(
         project=prompt.project,
@@ -26,7 +28,7 @@ def store_ranking(
         state=AssignmentState.COMPLETED,
         **{"slot": 100 + number, **(assignment or {})},
     )
-    return _place(done, ranks, ranking)
+    return _place(done, ranks, ranking, said)
 
 
 def revise(first: Ranking, ranks: dict[str, int], **ranking: Any) -> Ranking:
@@ -36,7 +38,10 @@ def revise(first: Ranking, ranks: dict[str, int], **ranking: Any) -> Ranking:
 
 @transaction.atomic  # a ranking must be complete when its transaction ends
 def _place(
-    assignment: Assignment, ranks: dict[str, int], fields: dict[str, Any]
+    assignment: Assignment,
+    ranks: dict[str, int],
+    fields: dict[str, Any],
+    said: dict[str, dict[str, Any]] | None = None,
 ) -> Ranking:
     ranking = Ranking.objects.create(
         project=assignment.project,
@@ -46,7 +51,12 @@ def _place(
         body_sha256="0" * 64,
     )
     Placement.objects.bulk_create(
-        Placement(ranking=ranking, response=response, rank=ranks[response.external_id])
+        Placement(
+            ranking=ranking,
+            response=response,
+            rank=ranks[response.external_id],
+            **(said or {}).get(response.external_id, {}),
+        )
         for response in assignment.prompt.responses.all()
     )
     return ranking

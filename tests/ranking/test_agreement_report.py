@@ -11,11 +11,12 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from annotation.models import Membership, Project, Role
+from annotation.models import AssignmentSource, Membership, Project, Purpose, Role
 from ranking import dashboards
 from ranking.imports import import_rankings
 from tests.conftest import make_prompt
 from tests.pandalm import pandalm_files
+from tests.ranking.checks import GOLD, make_check
 from tests.ranking.rows import store_ranking
 
 pytestmark = pytest.mark.django_db
@@ -228,3 +229,55 @@ def test_an_empty_project_says_when_agreement_appears(
 ) -> None:
     page = signed_in(admin).get("/p/tides/agreement/").content.decode()
     assert "No ranking has been counted yet." in page
+
+
+def test_gold_counts_in_labelers_detail_and_nowhere_else(
+    project: Project, alice: Membership, bob: Membership
+) -> None:
+    ranks = {"r1": 1, "r2": 2, "r3": 3, "r4": 4}
+    for labeler in (alice, bob):
+        store_ranking(make_prompt(project, f"{labeler.name}'s"), labeler, ranks)
+    before = report_of(project.slug)
+    # Five strict pairs each. Her ranks: all 5; then r1 last, which leaves 2; then one
+    # tier for everything, which is right on none: 7 of 15.
+    orders = (GOLD, {"r1": 4, "r2": 1, "r3": 2, "r4": 3}, dict.fromkeys(GOLD, 1))
+    purposes = (Purpose.GOLD, Purpose.QUALIFICATION, Purpose.TRAINING)
+    for purpose, order in zip(purposes, orders, strict=True):
+        store_ranking(make_check(project, purpose, purpose), alice, order)
+    report = report_of(project.slug)
+    hers, his = report["labelers_detail"]
+    assert (hers["gold"]["agree"], hers["gold"]["comparable"]) == (7, 15)
+    assert hers["gold"]["value"] == 7 / 15
+    low, high = hers["gold"]["ci"]
+    assert (low, high) == (0.0, 1.0)  # of 27 draws of three, one is all of the worst
+    assert his["gold"] == {"agree": 0, "comparable": 0, "value": None, "ci": None}
+    assert report["undefined"]["labelers_detail.bob.gold"].startswith("no ranking")
+    for detail in (*before["labelers_detail"], *report["labelers_detail"]):
+        detail.pop("gold")
+    before["undefined"].pop("labelers_detail.alice.gold")
+    assert report == before
+    since = report_of(project.slug, "--labeler", "bob")
+    assert since["labelers_detail"][0]["gold"]["value"] is None
+
+
+def test_a_labeler_of_gold_prompts_only_has_no_row(
+    project: Project, alice: Membership
+) -> None:
+    store_ranking(make_check(project, Purpose.GOLD), alice, GOLD)
+    report = report_of(project.slug)
+    assert (report["rankings"], report["labelers_detail"]) == (0, [])
+
+
+def test_repeats_count_in_self_consistency_only(
+    project: Project, alice: Membership
+) -> None:
+    prompt = make_prompt(project)
+    store_ranking(prompt, alice, {"r1": 1, "r2": 2, "r3": 3, "r4": 4})
+    again = {"repeat": 1, "source": AssignmentSource.DIRECT}
+    # r3 and r4 change places: 5 of 6.
+    store_ranking(prompt, alice, {"r1": 1, "r2": 2, "r3": 4, "r4": 3}, assignment=again)
+    report = report_of(project.slug)
+    [hers] = report["labelers_detail"]
+    assert (report["rankings"], report["strict"]["comparable"]) == (1, 0)
+    consistency = hers["self_consistency"]
+    assert (consistency["agree"], consistency["comparable"]) == (5, 6)

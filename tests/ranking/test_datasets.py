@@ -1,19 +1,30 @@
 """Freezing: the same choice of the same rankings is the same dataset."""
 
+import dataclasses
+import hashlib
 import io
 import json
 import threading
 from pathlib import Path
 
+import orjson
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from annotation.imports import import_prompts
-from annotation.models import Membership, Project, Prompt
-from ranking.datasets import NothingToFreeze, freeze
+from annotation.models import Membership, Project, Prompt, PromptRejection
+from ranking.datasets import NothingToFreeze, _Content, freeze
+from ranking.export import rows_of
 from ranking.filters import Filters
+from ranking.frozen import in_order, read_prompts
 from ranking.imports import import_rankings
-from ranking.models import Dataset, DatasetRanking, PromptSplit, RankingStatus
+from ranking.models import (
+    Dataset,
+    DatasetRanking,
+    PromptSplit,
+    Ranking,
+    RankingStatus,
+)
 from tests.conftest import make_prompt
 from tests.pandalm import pandalm_files
 from tests.ranking.rows import revise, store_ranking
@@ -101,6 +112,56 @@ def test_late_and_surplus_rankings_enter_by_name_only(
     with pytest.raises(NothingToFreeze, match="no ranking of the project tides"):
         freeze(project)
     assert held(freeze(project, Filters(include=frozenset({"late"})))) == {late.pk}
+
+
+def test_a_prompt_taken_out_leaves_new_datasets_and_stays_in_old_ones(
+    project: Project, prompt: Prompt, alice: Membership
+) -> None:
+    gone = store_ranking(prompt, alice, RANKS)
+    stays = store_ranking(make_prompt(project, "p2"), alice, RANKS)
+    before = freeze(project)
+    PromptRejection.objects.create(prompt=prompt, reason="bad")
+    assert held(freeze(project)) == {stays.pk}
+    assert held(before) == {gone.pk, stays.pk}
+    with transaction.atomic():
+        assert [row["prompt_id"] for row in rows_of(before, "rankings")] == ["p1", "p2"]
+
+
+def test_a_dataset_without_ratings_keeps_the_name_that_it_had_before_there_were_any(
+    project: Project, prompt: Prompt, alice: Membership
+) -> None:
+    store_ranking(prompt, alice, RANKS)
+    dataset = freeze(project)
+    with transaction.atomic():
+        keys = in_order(Ranking.objects.all())
+        [[frozen]] = list(read_prompts(project, keys))
+    line = dataclasses.asdict(frozen) | {"split": None}
+    [ranking] = line["rankings"]
+    assert (ranking.pop("ratings"), ranking.pop("flags")) == ([], [])
+    content = orjson.dumps({"pool": "all"}) + b"\n" + orjson.dumps(line)
+    assert dataset.content_sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_ratings_and_flags_belong_to_what_a_dataset_holds(
+    project: Project, prompt: Prompt, alice: Membership
+) -> None:
+    with transaction.atomic():
+        keys = in_order(
+            Ranking.objects.filter(pk=store_ranking(prompt, alice, RANKS).pk)
+        )
+        [[plain]] = list(read_prompts(project, keys))
+    [ranking] = plain.rankings
+    hashes = set()
+    for ratings, flags in (
+        ([], []),
+        ([7, 1, None, 4], []),
+        ([], [["rude"], [], [], []]),
+    ):
+        said = dataclasses.replace(ranking, ratings=ratings, flags=flags)
+        content = _Content({})
+        content.add([dataclasses.replace(plain, rankings=[said])])
+        hashes.add(content.sha256)
+    assert len(hashes) == 3
 
 
 def test_an_empty_choice_leaves_no_dataset_behind(project: Project) -> None:

@@ -98,10 +98,35 @@ def test_a_row_of_rankings_has_exactly_these_fields(
         ("status", "counted"),
         ("pool", "random"),
         ("tags", []),
-        ("ratings", {}),
+        ("ratings", []),
         ("flags", []),
         ("note", "r4 is rude"),
     ]
+
+
+def test_ratings_and_flags_are_aligned_with_the_responses(
+    project: Project, alice: Membership, bob: Membership, tmp_path: Path
+) -> None:
+    prompt = make_prompt(project)
+    said: dict[str, dict[str, Any]] = {
+        "r1": {"rating": 6},
+        "r3": {"rating": 1, "flags": ["rude", "wrong"]},
+        "r4": {"rating": 7},
+    }
+    store_ranking(prompt, alice, RANKS, said=said, note="hm")
+    store_ranking(prompt, bob, RANKS, said={"r2": {"flags": ["odd"]}})
+    write(freeze(project), kind="rankings", out=tmp_path / "out")
+    hers, his = rows(tmp_path / "out", "rankings")
+    assert [response["id"] for response in hers["responses"]] == [
+        "r1",
+        "r2",
+        "r3",
+        "r4",
+    ]
+    assert hers["ratings"] == [6, None, 1, 7]
+    assert hers["flags"] == [[], [], ["rude", "wrong"], []]
+    assert hers["note"] == "hm"
+    assert (his["ratings"], his["flags"]) == ([], [[], ["odd"], [], []])
 
 
 def test_a_row_of_pairs_has_exactly_these_fields(

@@ -7,7 +7,14 @@ import pytest
 from django.core.management.base import CommandParser
 from django.http import QueryDict
 
-from annotation.models import Instructions, Membership, Project, Prompt, Role
+from annotation.models import (
+    Instructions,
+    Membership,
+    Project,
+    Prompt,
+    PromptRejection,
+    Role,
+)
 from ranking.filters import (
     Filters,
     InvalidFilter,
@@ -75,6 +82,16 @@ def test_only_work_counts(
     Prompt.objects.filter(pk=prompt.pk).update(purpose=purpose)
     store_ranking(prompt, alice, RANKS)
     assert kept(project) == set()
+
+
+def test_a_prompt_taken_out_does_not_count_until_it_is_put_back(
+    project: Project, prompt: Prompt, alice: Membership
+) -> None:
+    ranking = store_ranking(prompt, alice, RANKS)
+    rejection = PromptRejection.objects.create(prompt=prompt, reason="bad")
+    assert kept(project) == set()
+    rejection.delete()
+    assert kept(project) == {ranking.pk}
 
 
 def test_late_and_surplus_rankings_count_when_included_by_name(

@@ -71,9 +71,13 @@ async function submit(event) {
   after(await send(entry), kept);
 }
 
-function after({ outcome, status, message }, kept) {
+function after({ outcome, status, message, feedback }, kept) {
   if (outcome === "done") {
     store("done", { day: today(), count: done() + 1 });
+    if (feedback) {
+      location.assign(`${form.action}feedback/`);
+      return;
+    }
     goOn(words(status));
     return;
   }

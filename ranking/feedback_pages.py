@@ -1,0 +1,60 @@
+"""The page after a training prompt."""
+
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from annotation.access import Member, for_members
+from annotation.models import Role
+from annotation.rendering import render as markdown
+from annotation.shown import as_shown
+from ranking.feedback import feedback_of, has_feedback
+from ranking.models import Ranking
+from ranking.rank_page import turns_of
+
+
+def feedback_address(ranking: Ranking) -> str | None:
+    """Where a labeler goes after this ranking of theirs; None: to the next prompt."""
+    if not has_feedback(ranking):
+        return None
+    slug = ranking.assignment.project.slug
+    return reverse("training_feedback", args=[slug, ranking.assignment.token])
+
+
+@require_safe
+@never_cache
+@for_members(Role.LABELER)
+def feedback(member: Member, token: str) -> HttpResponse:
+    """The right order beside the labeler's own; 404 for all but their own training
+    prompts, and for these until they have ranked them."""
+    ranking = (
+        Ranking.objects.current()
+        .filter(assignment__labeler=member.membership, assignment__token=token)
+        .select_related("assignment__prompt")
+        .first()
+    )
+    shown = feedback_of(ranking) if ranking else None
+    if ranking is None or shown is None:
+        raise Http404("There is no feedback here.")
+    context: dict[str, Any] = {
+        "member": member,
+        "feedback": shown,
+        "turns": turns_of(ranking.assignment.prompt.messages),
+        "responses": _in_gold_order(ranking, shown.gold),
+    }
+    return render(member.request, "ranking/feedback.html", context)
+
+
+def _in_gold_order(ranking: Ranking, gold: dict[str, int]) -> list[tuple[str, str]]:
+    """Letter and HTML of each response, the best first. One query."""
+    prompt = ranking.assignment.prompt
+    responses = prompt.responses.only("external_id", "prompt_id", "text")
+    shown = as_shown(ranking.assignment, responses)
+    return [
+        (letter, markdown(shown[letter].text))
+        for letter in sorted(shown, key=lambda letter: (gold[letter], letter))
+    ]
