@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -175,9 +174,7 @@ def _answers(request: urllib.request.Request) -> bool:
     try:
         with urllib.request.urlopen(request, timeout=START_SECONDS):
             return True
-    except urllib.error.HTTPError:
-        return True  # a host that it does not serve: it is up
-    except OSError:
+    except OSError:  # refused, reset, slow, or an error page: not up yet
         return False
 
 
