@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ranking import agreement_pages, ahead, dataset_pages, views
+from ranking import agreement_pages, ahead, dataset_pages, skip_pages, views
 
 urlpatterns = [
     path("p/<slug:slug>/rank/", views.rank, name="rank"),
@@ -15,6 +15,11 @@ urlpatterns = [
         "p/<slug:slug>/rank/<slug:token>/release/",
         views.rank_release,
         name="rank_release",
+    ),
+    path(
+        "p/<slug:slug>/rank/<slug:token>/skip/",
+        skip_pages.rank_skip,
+        name="rank_skip",
     ),
     path("p/<slug:slug>/agreement/", agreement_pages.agreement, name="agreement"),
     path(

@@ -232,6 +232,7 @@ ROWS = {
     "rank_prompt": row(the_labelers_assignment, GET=ITS_LABELER, POST=ITS_LABELER),
     "rank_renew": row(the_labelers_assignment, POST=ITS_LABELER),
     "rank_release": row(the_labelers_assignment, POST=ITS_LABELER),
+    "rank_skip": row(the_labelers_assignment, POST=ITS_LABELER),
     # Prompts and rankings from files
     "prompts": row(GET=ADMINS),
     "import_prompts": row(GET=ADMINS, POST=ADMINS),
