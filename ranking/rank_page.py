@@ -3,17 +3,28 @@
 No id, model name or parameter of a response goes in here, so none can come out.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 from uuid import UUID, uuid4
 
-from annotation.models import Assignment, AssignmentState
+from annotation.models import (
+    Assignment,
+    AssignmentState,
+    Project,
+    Response,
+    SkipReason,
+)
+from annotation.raw_text import raw_html
 from annotation.rendering import render
 from annotation.shown import as_shown
 from annotation.visible import is_blank
 
-LONG_TEXT = 300  # words; a longer response can be folded
+# A longer response opens clipped.
+LONG_TEXT = 300  # words
+TALL_TEXT = 40  # lines
+LINE = 75  # characters
 
 
 @dataclass(frozen=True)
@@ -25,14 +36,27 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Flag:
+    """One of the project's flags, and whether it is set on this response."""
+
+    name: str
+    on: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
-    """One response, its select as it was sent, and whether it must be mended."""
+    """One response, its fields as they were sent, and whether it must be mended."""
 
     letter: str
     html: str
+    raw: str  # the text as it was written, as HTML
     blank: bool
     long: bool
+    words: int | None  # None unless the project shows how long texts are
+    twin: str  # the first letter with the very same text, "" if there is none before
     tier: str
+    rating: str
+    flags: list[Flag]
     wrong: bool
 
 
@@ -65,18 +89,7 @@ def page_of(
 ) -> dict[str, Any]:
     """The template's context for a claimed assignment. One query, for the texts."""
     responses = assignment.prompt.responses.only("external_id", "prompt_id", "text")
-    wrong = problem.letters if problem else ()
-    cards = [
-        Card(
-            letter=letter,
-            html=render(response.text),
-            blank=is_blank(response.text),
-            long=len(response.text.split()) > LONG_TEXT,
-            tier=kept.tiers.get(letter, ""),
-            wrong=letter in wrong,
-        )
-        for letter, response in as_shown(assignment, responses).items()
-    ]
+    cards = _cards(assignment, responses, kept, problem.letters if problem else ())
     return {
         "assignment": assignment,
         "lost": assignment.state == AssignmentState.EXPIRED,
@@ -86,7 +99,48 @@ def page_of(
         "tiers": [str(tier) for tier in range(1, len(cards) + 1)],
         "kept": kept,
         "problem": problem,
+        "skip_reasons": SkipReason.choices,
     }
+
+
+def _cards(
+    assignment: Assignment,
+    responses: Iterable[Response],
+    kept: Kept,
+    wrong: Collection[str],
+) -> list[Card]:
+    project = assignment.project
+    cards: list[Card] = []
+    first_with: dict[str, str] = {}
+    for letter, response in as_shown(assignment, responses).items():
+        text = response.text
+        twin = first_with.setdefault(text, letter)
+        cards.append(
+            Card(
+                letter=letter,
+                html=render(text),
+                raw=raw_html(text),
+                blank=is_blank(text),
+                long=is_long(text),
+                words=len(text.split()) if project.show_word_counts else None,
+                twin="" if twin == letter else twin,
+                tier=kept.tiers.get(letter, ""),
+                rating=kept.ratings.get(letter, ""),
+                flags=_flags(project, kept.flags.get(letter, ())),
+                wrong=letter in wrong,
+            )
+        )
+    return cards
+
+
+def _flags(project: Project, on: Collection[str]) -> list[Flag]:
+    return [Flag(name, name in on) for name in project.flags]
+
+
+def is_long(text: str) -> bool:
+    """Whether a text has over 300 words, or over 40 lines of 75 characters."""
+    lines = sum(max(1, ceil(len(line) / LINE)) for line in text.splitlines())
+    return lines > TALL_TEXT or len(text.split()) > LONG_TEXT
 
 
 def turns_of(messages: list[dict[str, str]]) -> list[Turn]:

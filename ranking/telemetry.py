@@ -16,7 +16,7 @@ LONGEST_TIME = 24 * 3600 * 1000  # milliseconds
 MOST_EVENTS = 1_000_000
 TIMES = frozenset({"active_ms", "wall_ms", "first_ms"})
 COUNTS = frozenset(
-    {"n_moves", "n_undos", "n_compare"}
+    {"n_moves", "n_undos", "n_compare", "n_asked"}
     | {"n_key", "n_drag", "n_tap", "n_select", "n_line"}
 )
 LIMITS = dict.fromkeys(TIMES, LONGEST_TIME) | dict.fromkeys(COUNTS, MOST_EVENTS)

@@ -10,6 +10,7 @@ from ranking import (
     feedback_pages,
     hours_pages,
     labeler_pages,
+    skip_pages,
     views,
 )
 
@@ -35,6 +36,11 @@ urlpatterns = [
         name="training_feedback",
     ),
     path("p/<slug:slug>/signals/", attention_pages.signals, name="signals"),
+    path(
+        "p/<slug:slug>/rank/<slug:token>/skip/",
+        skip_pages.rank_skip,
+        name="rank_skip",
+    ),
     path("p/<slug:slug>/agreement/", agreement_pages.agreement, name="agreement"),
     path(
         "p/<slug:slug>/rankings/import/",

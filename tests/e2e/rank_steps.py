@@ -20,7 +20,7 @@ def started(window: "Visit") -> "Visit":
 
 def tiers(page: Page) -> str:
     """What the selects say, one character each, 0 for unranked."""
-    values = page.locator("#ranking select").evaluate_all(
+    values = page.locator("#ranking article select").evaluate_all(
         "all => all.map(s => s.value)"
     )
     return "".join(value or "0" for value in values)

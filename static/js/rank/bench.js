@@ -24,6 +24,9 @@ export let keys;
 export let notes;
 // Called after each change that a draft should keep.
 export let changed = () => {};
+// Whether it is ratings that are made now, each letter's in radio buttons.
+export let isRating;
+export const setRating = (is) => (isRating = is);
 export const onChange = (call) => (changed = call);
 
 let past;
@@ -33,6 +36,10 @@ let tick;
 let lineBefore;
 
 const select = (letter) => at(`t${letter}`);
+const radios = (letter) => form.elements[`rating_${letter}`];
+// Letter → 1 … 7, 0 is unrated.
+export const ratings = () =>
+  Object.fromEntries(letters.map((l) => [l, Number(radios(l).value)]));
 export const isFull = () => !unranked(tiers).length;
 export const count = () => letters.length - unranked(tiers).length;
 export const ranked = () => words("ranked", count(), letters.length);
@@ -41,18 +48,19 @@ export const focused = () => document.activeElement.closest("[data-letter]")?.da
 // Asks /api/v1/assignments/<token>/<path>; see talk.js.
 export const api = (path, body, how) => ask(form.dataset.api + path, body, how);
 
-export function begin(page) {
+export function begin(page, saw) {
   form = at("ranking");
   cards = [...form.querySelectorAll("article")];
   letters = cards.map((card) => card.dataset.letter);
   tiers = Object.fromEntries(letters.map((l) => [l, Number(select(l).value)]));
   signal = page;
-  measured = {};
+  isRating = false;
+  measured = { visible_ms: {} };
   keys = {};
   notes = [() => highest(tiers) === 1 && words("allTied")];
   past = [];
   future = [];
-  tick = startClock(measured, signal);
+  tick = startClock(measured, signal, saw);
   for (const letter of letters) {
     select(letter).onchange = (event) =>
       place(letter, Number(event.target.value), { how: "select" });
@@ -90,7 +98,8 @@ export function take(order) {
 
 // Takes over an order, without empty tiers once it is complete; says if it had some.
 export function settle(order) {
-  take(unranked(order).length ? order : compacted(order));
+  const fits = unranked(order).length && highest(order) <= letters.length;
+  take(fits ? order : compacted(order));
   warn();
   changed();
   return highest(order) === highest(tiers) ? "" : words("compacted", highest(tiers));
@@ -105,14 +114,24 @@ function remember(letter, how) {
   measured.first_ms ??= measured.wall_ms;
 }
 
-function move(order, letter, how, sentence = placed) {
+// An order in one step that can be undone; `sentence` says what it means.
+export function move(order, letter, how, sentence = placed) {
   remember(letter, how);
   const removed = settle(order);
   say(sentence(tiers, letter) + removed);
 }
 
+function rate(letter, score) {
+  radios(letter).value = score;
+  changed();
+  const all = ratings();
+  say(words("rated", letter, all[letter], unranked(all).length));
+  return all[letter] === score;
+}
+
 // `fresh`: alone in a new tier; `how`: key, drag, tap, select or compare.
 export function place(letter, tier, { fresh, how }) {
+  if (isRating) return rate(letter, tier);
   if (tier > letters.length) {
     say(words("tooLow", letters.length));
     return false;
@@ -123,6 +142,7 @@ export function place(letter, tier, { fresh, how }) {
 }
 
 export function shiftBy(letter, step) {
+  if (isRating) return;
   const order = shift(tiers, letter, step);
   if (order !== tiers) move(order, letter, "key");
   else say(words(!tiers[letter] ? "isUnranked" : step < 0 ? "best" : "last", letter));
@@ -130,19 +150,21 @@ export function shiftBy(letter, step) {
 
 export function go(letter) {
   const card = at(`r${letter}`);
-  select(letter).focus({ preventScroll: true });
+  const find = (what) => card.querySelector(what);
+  const field = isRating ? find(".rating :checked") ?? find(".rating input") : select(letter);
+  field.focus({ preventScroll: true });
   const fits = card.offsetHeight < innerHeight * 0.7;
   card.scrollIntoView({ block: fits ? "nearest" : "start" });
 }
 
 export function goOn(letter) {
-  const following = next(tiers, letter);
+  const following = next(isRating ? ratings() : tiers, letter);
   if (following) go(following);
-  else at("submit").focus();
+  else at(isRating ? "to-ranking" : "submit").focus();
 }
 
 function stepBack(from, to, word) {
-  const step = from.pop();
+  const step = !isRating && from.pop();
   if (!step) return;
   const { letter, order } = step;
   to.push({ order: tiers, letter });

@@ -36,27 +36,35 @@ export function clearDrafts(isOver) {
 }
 export const isOld = (_, draft) => !(draft?.at > Date.now() - LONGEST);
 
-// A checkbox that is on the next page as it was left here; gives its state.
-export function remembered(box) {
-  box.checked = load(box.id) ?? true;
-  box.onchange = () => store(box.id, box.checked);
-  return () => box.checked;
+// Whose page it is; without a name on pages for people who are signed out.
+export const me = () => document.querySelector(".who")?.textContent;
+
+// A field that is on this labeler's next page as it was left here; gives its state.
+export function remembered(field) {
+  const key = `${field.id} ${me()}`;
+  const state = field.type === "checkbox" ? "checked" : "value";
+  field[state] = load(key) ?? field[state];
+  field.onchange = () => store(key, field[state]);
+  return () => field[state];
 }
 
 // --- Time at work: gaps of at most 30 s between signs of the labeler while the page is
-// visible. Moves are counted by how they were made.
+// visible; `saw` is told of each gap. Moves are counted by how they were made.
 
 const LONGEST_GAP = 30_000;
 const SIGNS = "keydown pointerdown wheel scroll visibilitychange";
 
-export function startClock(measured, signal) {
+export function startClock(measured, signal, saw) {
   let last = performance.now();
   let awake = !document.hidden;
   for (const name of ["active_ms", "wall_ms", "n_moves", "n_undos"]) measured[name] ??= 0;
 
   function tick() {
     const gap = performance.now() - last;
-    if (awake && gap <= LONGEST_GAP) measured.active_ms += gap;
+    if (awake && gap <= LONGEST_GAP) {
+      measured.active_ms += gap;
+      saw(gap);
+    }
     measured.wall_ms += gap;
     last += gap;
     awake = !document.hidden;

@@ -43,7 +43,7 @@ function digit({ code, key, shiftKey }) {
 }
 
 // The letter typed, or on a keyboard without Latin letters the one at its place.
-function latin({ key, code }) {
+export function latin({ key, code }) {
   if (/^[a-z]$/i.test(key)) return key.toUpperCase();
   return (/^\p{L}$/u.test(key) && /^Key([A-Z])$/.exec(code)?.[1]) || key;
 }

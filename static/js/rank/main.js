@@ -3,16 +3,19 @@
 // `leave` ends it by aborting its signal.
 import { following, lookAhead, swap } from "./ahead.js";
 import {
-  begin, cards, draw, form, isFull, letters, measured, place, ranked, tiers, worked,
+  begin, draw, form, isFull, letters, measured, place, ranked, tiers, worked,
 } from "./bench.js";
 import { beginBoard } from "./board.js";
-import { clearDrafts, isOld, load, remembered, store } from "./device.js";
+import { beginComparing } from "./compare.js";
+import { clearDrafts, isOld, load, me, remembered, store } from "./device.js";
 import { content, keepDrafts } from "./drafts.js";
 import { followLine, listen } from "./keys.js";
 import { hold } from "./lease.js";
+import { beginNotes } from "./notes.js";
 import { missing } from "./order.js";
-import { entryOf, me, put, retry, send, watch } from "./outbox.js";
-import { beginReading, followPrompt } from "./reading.js";
+import { entryOf, put, retry, send, watch } from "./outbox.js";
+import { beginRating } from "./rating.js";
+import { beginReading, followPrompt, saw } from "./reading.js";
 import { at, button, on, say, warn, words } from "./talk.js";
 
 let page;
@@ -64,6 +67,7 @@ async function submit(event) {
       ...content(),
       submission_uuid: uuid.value,
       telemetry: measured,
+      render_mode: at("raw-text").checked ? "raw" : "rich",
       replace: Boolean(replace.value),
     },
   };
@@ -106,9 +110,11 @@ function start(news = "", previous = "") {
   }
   page = new AbortController();
   stays = isQueued();
-  begin(page.signal);
+  begin(page.signal, saw);
   beginBoard(place, page.signal);
-  beginReading(cards);
+  beginReading();
+  beginComparing();
+  beginNotes();
   followPrompt();
   draw();
   const queued = entryOf(token);
@@ -132,6 +138,7 @@ function start(news = "", previous = "") {
   say(`${news} ${task}. ${state}`.trim());
   const onA = remembered(at("start-on-a"))() && at(`t${letters[0]}`);
   (at("problem") ?? (onA || document.querySelector("h1"))).focus({ preventScroll: true });
+  beginRating();
 }
 
 document.documentElement.classList.add("scripted");

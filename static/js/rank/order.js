@@ -72,7 +72,7 @@ export const write = (tiers) =>
 
 // --- In words; "of N" counts the highest tier in use ------------------------------
 
-const listed = (letters) => letters.join(", ").replace(/, (\w)$/, " and $1");
+export const listed = (letters) => letters.join(", ").replace(/, (\w)$/, " and $1");
 
 export const whereIs = (tiers, letter, key = "tier") =>
   tiers[letter] ? words(key, tiers[letter]) : words("unranked");

@@ -1,13 +1,12 @@
 // Submissions that have not arrived: kept on this device under their labeler's name and
 // sent until the server has answered each. Sending one twice is harmless: its key tells.
-import { clearDrafts, load, store } from "./device.js";
+import { clearDrafts, load, me, store } from "./device.js";
 import { ask, at, on, plural, say, warn, words } from "./talk.js";
 
 const KEY = "outbox";
 // No sending before this time: the server asked for it.
 const NOT_BEFORE = "outbox-not-before";
 
-export const me = () => document.querySelector(".who")?.textContent;
 const all = () => load(KEY) ?? [];
 export const mine = () => all().filter((entry) => entry.user === me());
 const waiting = () => mine().filter((entry) => !entry.reason);

@@ -1,0 +1,31 @@
+// What a labeler says besides the order: flags, the note, a skip; and the list of keys.
+import { changed, form, keys, worked } from "./bench.js";
+import { remembered } from "./device.js";
+import { at } from "./talk.js";
+
+// Opens a box and goes into its first field; Escape goes back.
+function visit(box) {
+  if (!box) return;
+  const from = document.activeElement;
+  box.open = true;
+  box.querySelector("input, textarea").focus();
+  box.onkeydown = ({ key }) => {
+    if (key === "Escape") from.focus();
+  };
+}
+
+export function beginNotes() {
+  for (const id of ["raw-text", "unseen", "columns"]) remembered(at(id));
+  for (const opener of document.querySelectorAll("[data-opens]")) {
+    const { key, opens } = opener.dataset;
+    opener.onclick = keys[key] = () => at(opens).showModal();
+  }
+  const skip = at("skip");
+  at("skip-dialog").append(skip);
+  skip.onsubmit = () => (skip.elements.active_ms.value = worked());
+  keys.M = () => visit(at("note-box"));
+  keys.T = (letter) => visit(at(`r${letter}`)?.querySelector(".flags"));
+  form.oninput = ({ target }) => {
+    if (/^(note|rating|flag)/.test(target.name)) changed();
+  };
+}
