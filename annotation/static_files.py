@@ -29,20 +29,38 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[m
         except ValueError:
             return name
 
+    def file_hash(
+        self, name: str | None, content: "File[bytes] | None" = None
+    ) -> str | None:
+        """Of what is served, so that a change in a module renames its script too.
+
+        The manifest's own hash has no name.
+        """
+        served = as_served(name, content) if name and content else content
+        hashed: str | None = super().file_hash(name, served)
+        return hashed
+
     def _save(self, name: str, content: "File[bytes]") -> str:
         """A script of ours is served with what it imports: a browser far away would
         ask for module after module, and apart they compress a quarter worse.
         """
-        if name.startswith(OWN_SCRIPTS) and name.endswith(".js"):
-            content = ContentFile(served(name).encode())
-        return str(super()._save(name, content))
+        return str(super()._save(name, as_served(name, content)))
 
 
-def served(name: str) -> str:
-    """Our script `name`, as it is collected: with its modules, without comments."""
+def as_served(name: str, content: "File[bytes]") -> "File[bytes]":
+    """A script of ours with its modules and without comments; other files as they are.
+
+    `name` may have a hash in it; only its folder counts, where the modules are.
+    """
+    if not (name.startswith(OWN_SCRIPTS) and name.endswith(".js")):
+        return content
+    content.seek(0)
     folder, _, entry = name.rpartition("/")
-    script = joined(entry, lambda module: _source(f"{folder}/{module}"))
-    return small(script)
+    source = b"".join(content.chunks()).decode()
+    script = joined(
+        entry, lambda module: source if module == entry else _source(folder, module)
+    )
+    return ContentFile(small(script).encode())
 
 
 def small(script: str) -> str:
@@ -50,10 +68,10 @@ def small(script: str) -> str:
     return str(minify.string("application/javascript", script))
 
 
-def _source(name: str) -> str:
-    found = finders.find(name)
+def _source(folder: str, module: str) -> str:
+    found = finders.find(f"{folder}/{module}")
     if not isinstance(found, str):
-        raise FileNotFoundError(f"No static file {name}.")
+        raise FileNotFoundError(f"No static file {folder}/{module}.")
     return Path(found).read_text()
 
 

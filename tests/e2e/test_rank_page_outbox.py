@@ -177,6 +177,7 @@ def test_a_server_that_asks_for_patience_gets_it(
 def test_of_two_tabs_one_sends(nine: Visit) -> None:
     page = queued(nine)
     sent: list[str] = []
+    page.context.route(SUBMIT, busy)
     other = page.context.new_page()
     other.goto(nine.site + "/p/tides/rank/unsent/")
     page.unroute(SUBMIT)
@@ -186,6 +187,7 @@ def test_of_two_tabs_one_sends(nine: Visit) -> None:
             sent.append(request.url) if request.url.endswith("/submit") else None
         ),
     )
+    page.context.unroute(SUBMIT)
     wake(page)
     wake(other)
     expect(page.get_by_role("heading", name="Nothing left to rank")).to_be_visible()

@@ -1,6 +1,7 @@
 """What the ranking page sends to a browser once its files are collected."""
 
 import gzip
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,6 +32,24 @@ def test_all_scripts_together_weigh_at_most_eight_kilobytes(collected: Path) -> 
     assert 3_000 < len(gzip.compress(source, 9)) <= LIMIT
     served = script.with_name(script.name + ".gz")
     assert served.stat().st_size <= LIMIT
+
+
+def test_a_change_in_a_module_renames_the_script_that_contains_it(
+    collected: Path, tmp_path: Path, settings: Settings
+) -> None:
+    """Or browsers would keep the old one for a year."""
+    before = {script.name for script in (collected / "js/rank").glob("main.*.js")}
+    changed = tmp_path / "changed"
+    shutil.copytree(settings.BASE_DIR / "static", changed)
+    with (changed / "js/rank/order.js").open("a") as order:
+        order.write('export const more = () => alert("more");\n')
+    settings.STATICFILES_DIRS = [changed]
+    settings.STATIC_ROOT = tmp_path / "again"
+    settings.STORAGES = dict(settings.STORAGES)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    after = {script.name for script in (tmp_path / "again/js/rank").glob("main.*.js")}
+    assert len(before) == len(after) == 1
+    assert before != after
 
 
 def read(modules: Mapping[str, str]) -> str:
