@@ -3,13 +3,13 @@
 No id, model name or parameter of a response goes in here, so none can come out.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from annotation.models import Assignment, AssignmentState
-from annotation.rendering import render
+from annotation.models import Assignment, AssignmentState, Response
+from annotation.rendered import html_of
 from annotation.shown import as_shown
 from annotation.visible import is_blank
 
@@ -59,13 +59,18 @@ class Kept:
 def page_of(
     assignment: Assignment, kept: Kept, problem: Problem | None = None
 ) -> dict[str, Any]:
-    """The template's context for a claimed assignment. One query, for the texts."""
+    """The template's context for a claimed assignment.
+
+    One query for the texts, and at most one for their HTML once it has been made.
+    """
     responses = assignment.prompt.responses.only("external_id", "prompt_id", "text")
+    told = assignment.instructions
+    html = html_of(texts_of(assignment, responses))
     wrong = problem.letters if problem else ()
     cards = [
         Card(
             letter=letter,
-            html=render(response.text),
+            html=html[response.text],
             blank=is_blank(response.text),
             long=len(response.text.split()) > LONG_TEXT,
             tier=kept.tiers.get(letter, ""),
@@ -76,8 +81,11 @@ def page_of(
     return {
         "assignment": assignment,
         "lost": assignment.state == AssignmentState.EXPIRED,
-        "turns": turns_of(assignment.prompt.messages),
-        "instructions_html": instructions_html(assignment),
+        "turns": [
+            Turn(message["role"], html[message["content"]])
+            for message in assignment.prompt.messages
+        ],
+        "instructions_html": html[told.text] if told else "",
         "cards": cards,
         "tiers": [str(tier) for tier in range(1, len(cards) + 1)],
         "kept": kept,
@@ -85,11 +93,11 @@ def page_of(
     }
 
 
-def turns_of(messages: list[dict[str, str]]) -> list[Turn]:
-    """The prompt's messages as HTML."""
-    return [Turn(message["role"], render(message["content"])) for message in messages]
-
-
-def instructions_html(assignment: Assignment) -> str:
-    """The instructions in force when the prompt was claimed; "" without any."""
-    return render(assignment.instructions.text) if assignment.instructions else ""
+def texts_of(assignment: Assignment, responses: Iterable[Response]) -> list[str]:
+    """Every text that the page shows: instructions, messages, responses."""
+    told = assignment.instructions
+    return [
+        *([told.text] if told else []),
+        *(message["content"] for message in assignment.prompt.messages),
+        *(response.text for response in responses),
+    ]
