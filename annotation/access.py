@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, resolve_url
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -102,7 +103,7 @@ def for_members(
     """Decorate a view `(member, …)` of the URL `…/<slug:slug>/…`.
 
     Signed-out people are sent to sign in; then the rules of `load_membership` hold.
-    No roles named: every member may enter.
+    No roles named: every member may enter. Times are shown in their time zone.
     """
     allowed = frozenset(roles) or EVERYBODY
 
@@ -117,7 +118,8 @@ def for_members(
                 return to_sign_in(request)
             signed_in = cast(SignedInRequest, request)
             membership = load_membership(signed_in.user, slug, allowed)
-            return view(Member(signed_in, membership), *args, **kwargs)
+            with timezone.override(signed_in.user.zone):
+                return view(Member(signed_in, membership), *args, **kwargs)
 
         return cast(
             Callable[Concatenate[HttpRequest, str, P], HttpResponseBase], entered

@@ -6,7 +6,7 @@ from allauth.account import views as account
 from django.urls import path, re_path
 from django.views.decorators.http import require_http_methods
 
-from annotation import accounts, people
+from annotation import accounts, people, time_zones
 
 # allauth takes PUT for POST; browsers send neither PUT nor DELETE.
 form_page = require_http_methods(["GET", "HEAD", "POST"])
@@ -15,6 +15,7 @@ urlpatterns = [
     path("sign-in/<str:token>/", people.sign_in_link, name="sign_in_link"),
     path("accounts/login/", form_page(account.login), name="account_login"),
     path("accounts/logout/", form_page(account.logout), name="account_logout"),
+    path("accounts/time-zone/", time_zones.time_zone, name="time_zone"),
     path("accounts/inactive/", account.account_inactive, name="account_inactive"),
     path(
         "accounts/password/change/",

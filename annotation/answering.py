@@ -22,6 +22,7 @@ from annotation.sampling import (
     PromptToAnswer,
     Sampler,
 )
+from annotation.slots import lock_prompt
 
 log = structlog.get_logger(__name__)
 
@@ -132,6 +133,7 @@ def _write(run: GenerationRun, prompt: Prompt, outcome: Outcome, *, model: str) 
     1. The run's row comes first: fenced by the attempt, and locked until the commit,
        so a worker that lost the run writes nothing.
     2. Response ids differ within a prompt, so nothing can come twice.
+    3. The prompt's lock comes before its slots: it may be taken out at this moment.
     """
     if outcome.failure:
         run.write(prompts_failed=F("prompts_failed") + 1)
@@ -150,4 +152,4 @@ def _write(run: GenerationRun, prompt: Prompt, outcome: Outcome, *, model: str) 
         )
         for number, response in enumerate(outcome.responses, start=1)
     )
-    open_slots([prompt])
+    open_slots([lock_prompt(prompt.pk)])

@@ -36,26 +36,42 @@ class NewProjectForm(forms.ModelForm):  # type: ignore[type-arg]  # not at run t
         help_texts = {"slug": "Letters, digits, hyphens and underscores."}
 
 
-class InstructionsForm(forms.Form):
-    """A new version of the instructions."""
-
-    text = forms.CharField(
-        label="New version",
-        strip=False,
-        widget=forms.Textarea(attrs={"rows": 16}),
-        help_text="Markdown. Prompts claimed from now on are ranked under it.",
-    )
+class VersionForm(forms.Form):
+    """A new version of a text that everybody is to read."""
 
     def clean_text(self) -> str:
         """Line ends as on this system; browsers send CR LF."""
         text = str(self.cleaned_data["text"]).replace("\r\n", "\n")
         if not text.strip():
-            raise forms.ValidationError("The instructions are empty.")
+            raise forms.ValidationError("The text is empty.")
         if len(text.encode()) > MAX_TEXT_BYTES:
             raise forms.ValidationError(
                 f"The text is longer than {MAX_TEXT_BYTES:,} bytes."
             )
         return text
+
+
+def _new_version(help_text: str) -> forms.CharField:
+    return forms.CharField(
+        label="New version",
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 16}),
+        help_text=help_text,
+    )
+
+
+class InstructionsForm(VersionForm):
+    """A new version of the instructions."""
+
+    text = _new_version("Markdown. Prompts claimed from now on are ranked under it.")
+
+
+class TermsForm(VersionForm):
+    """A new version of the terms."""
+
+    text = _new_version(
+        "Markdown. Labelers get no further prompt until they have agreed to it."
+    )
 
 
 class GenerationForm(forms.Form):

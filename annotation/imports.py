@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from typing import BinaryIO, Final, TypeVar
+from typing import BinaryIO, TypeVar
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from annotation.import_report import ImportReport, batches, checked_lines
 from annotation.jsonl import Line, LineReader, Progress, UnreadableFile
 from annotation.models import Project, Prompt, Response
+from annotation.overlap import choose_overlap, lock_overlap
 from annotation.prompt_lines import FIELDS, PromptLine, check_prompt
-from annotation.queue import choose_overlap, open_slots
+from annotation.slots import call_back, make_slots
 from annotation.strict_json import Refused
-
-IMPORT_LOCK: Final = 0x494D50  # the first half of the advisory lock's key
 
 Row = TypeVar("Row")
 
@@ -43,13 +42,18 @@ def import_prompts(
 
     Raises UnreadableFile for a file that is broken as a whole; nothing is written.
     """
-    return import_file(
-        project,
-        LineReader(file, progress, most_bytes=most_bytes),
-        mode,
-        verdicts=lambda lines, report: _verdicts(project, lines, report),
-        write=lambda prompts: _write(project, prompts),
-    )
+    with transaction.atomic():
+        report = import_file(
+            project,
+            LineReader(file, progress, most_bytes=most_bytes),
+            mode,
+            verdicts=lambda lines, report: _verdicts(project, lines, report),
+            write=lambda prompts: _write(project, prompts),
+        )
+        # While this went on, labelers may have passed the places it took at its start.
+        if _is_written(report, mode):
+            call_back(project.pk)
+    return report
 
 
 def import_file(
@@ -62,8 +66,9 @@ def import_file(
 ) -> ImportReport:
     """Judge the whole file, then write what is new, in one transaction.
 
-    1. Imports into one project wait for each other (an advisory lock, released with
-       the transaction), so both readings find the same rows stored.
+    1. Imports into one project, and changes of its overlap, wait for each other (an
+       advisory lock, released with the transaction), so both readings find the same
+       rows stored, and the overlap is the one in force.
     2. `verdicts` judges all lines into the report and yields the new rows in batches;
        nothing is kept, so the memory stays flat.
     3. In a dry run, or with a refused line (unless PARTIAL), that is all.
@@ -71,11 +76,12 @@ def import_file(
        changed in between, everything is rolled back.
     """
     with transaction.atomic():
-        _wait_for_other_imports(project)
+        lock_overlap(project.pk)
+        project.refresh_from_db(fields=["overlap", "overlap_fraction"])
         report = ImportReport()
         for _ in verdicts(reader, report):
             pass
-        if mode is ImportMode.DRY_RUN or (report.refused and mode is ImportMode.WHOLE):
+        if not _is_written(report, mode):
             return report
         checked = reader.sha256
         for rows in verdicts(reader, ImportReport()):
@@ -85,6 +91,12 @@ def import_file(
                 "the file changed while it was read: nothing was imported"
             )
     return report
+
+
+def _is_written(report: ImportReport, mode: ImportMode) -> bool:
+    """Whether the good lines of a judged file are stored."""
+    refused = report.refused and mode is ImportMode.WHOLE
+    return mode is not ImportMode.DRY_RUN and not refused
 
 
 def _verdicts(
@@ -145,6 +157,7 @@ def _write(project: Project, lines: list[PromptLine]) -> None:
             purpose=line.purpose,
             gold=line.gold,
             metadata=line.metadata,
+            priority=line.priority,
             line_sha256=line.sha256,
         )
         for line in lines
@@ -162,12 +175,4 @@ def _write(project: Project, lines: list[PromptLine]) -> None:
         for prompt, line in zip(prompts, lines, strict=True)
         for response in line.responses
     )
-    open_slots(prompts)
-
-
-def _wait_for_other_imports(project: Project) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(%s, %s)",
-            [IMPORT_LOCK, project.pk % 2**31],
-        )
+    make_slots([prompt.pk for prompt in prompts])

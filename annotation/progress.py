@@ -1,7 +1,7 @@
 """How far a project is: counts from its prompts and assignments alone."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date
 
 from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import TruncDate
@@ -15,6 +15,7 @@ from annotation.models import (
     Prompt,
     Response,
 )
+from annotation.slots import HELD
 
 DAYS_SHOWN = 14
 
@@ -26,7 +27,7 @@ class PromptProgress:
     total: int
     awaiting: int  # responses
     failed: int  # no responses could be sampled
-    being_ranked: int  # at least one slot is open or claimed
+    being_ranked: int  # at least one slot is open or held
     completed: int  # every slot holds a ranking that counts
     not_queued: int  # they have responses but no slots: imported, gold, training
 
@@ -37,7 +38,7 @@ def prompt_progress(project: Project) -> PromptProgress:
     slots = Assignment.objects.filter(
         prompt=OuterRef("pk"), source=AssignmentSource.QUEUE
     )
-    unfinished = [AssignmentState.OPEN, AssignmentState.CLAIMED]
+    unfinished = [AssignmentState.OPEN, *HELD]
     counts = (
         Prompt.objects.filter(project=project)
         .annotate(
@@ -76,7 +77,7 @@ def rankings_by_day(project: Project) -> list[Day]:
             source=AssignmentSource.QUEUE,
             state=AssignmentState.COMPLETED,
         )
-        .annotate(day=TruncDate("closed_at"))
+        .annotate(day=TruncDate("closed_at", tzinfo=UTC))
         .values("day")
         .annotate(rankings=Count("pk"))
         .order_by("-day")[:DAYS_SHOWN]

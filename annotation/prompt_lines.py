@@ -8,13 +8,19 @@ from typing import Any, Final
 
 from annotation import json_fields
 from annotation.json_fields import a_list, an_object, required
-from annotation.models import MAX_TEXT_BYTES, MOST_RESPONSES, Purpose
+from annotation.models import (
+    HIGHEST_PRIORITY,
+    LOWEST_PRIORITY,
+    MAX_TEXT_BYTES,
+    MOST_RESPONSES,
+    Purpose,
+)
 from annotation.strict_json import Refused
 from annotation.visible import is_blank
 
 ROLES: Final = ("system", "user", "assistant")
 FIELDS: Final = frozenset(
-    ("id", "prompt", "responses", "tags", "purpose", "gold", "metadata")
+    ("id", "prompt", "responses", "tags", "purpose", "gold", "metadata", "priority")
 )
 MOST_TAGS, LONGEST_TAG = 100, 100
 LONGEST_MODEL: Final = 500
@@ -43,13 +49,15 @@ class PromptLine:
     purpose: str
     gold: dict[str, int] | None
     metadata: dict[str, Any]
+    priority: int = 0
 
     @property
     def sha256(self) -> str:
-        """Hash of what the line says, whatever way it says it.
+        """Hash of what the line says of the prompt, whatever way it says it.
 
         The order of keys, of responses and of tags means nothing; a plain text and
-        the one user turn it stands for are the same prompt.
+        the one user turn it stands for are the same prompt. When it is to be ranked,
+        its priority, is no part of it.
         """
         content = {
             "id": self.id,
@@ -104,6 +112,7 @@ def check_prompt(fields: dict[str, Any], *, fewest_responses: int) -> PromptLine
         purpose=purpose,
         gold=_gold(fields.get("gold"), purpose, responses),
         metadata=an_object(fields, "metadata"),
+        priority=_priority(fields.get("priority")),
     )
 
 
@@ -190,6 +199,20 @@ def _gold(
     gold = json_fields.ranks(given, "gold")
     json_fields.check_covers(gold, [response.id for response in responses], "gold")
     return gold
+
+
+def _priority(given: Any) -> int:
+    """Higher is sooner; 0 where the field is absent or null."""
+    if given is None:
+        return 0
+    whole = isinstance(given, int) and not isinstance(given, bool)
+    if not whole or not LOWEST_PRIORITY <= given <= HIGHEST_PRIORITY:
+        raise Refused(
+            "wrong_type",
+            f"'priority' is not an integer from {LOWEST_PRIORITY} to"
+            f" {HIGHEST_PRIORITY}",
+        )
+    return int(given)
 
 
 def _listed(ids: list[str]) -> str:

@@ -1,13 +1,14 @@
 """Pages for admins: the prompts of a project, and the form that imports more."""
 
 import re
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Final, cast
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -21,9 +22,13 @@ from annotation.models import (
     AssignmentState,
     Project,
     Prompt,
+    PromptRejection,
     Response,
     Role,
+    Skip,
+    SkipReason,
 )
+from annotation.slots import HELD
 
 PROMPTS_PER_PAGE: Final = 50
 MOST_SHOWN: Final = 200
@@ -32,9 +37,10 @@ MOST_UPLOADED: Final = 50_000_000
 MOST_UNPACKED: Final = 100_000_000
 
 RANKED = Count("pk", filter=Q(state=AssignmentState.COMPLETED))
-MISSING = Count(
-    "pk", filter=Q(state__in=[AssignmentState.OPEN, AssignmentState.CLAIMED])
-)
+MISSING = Count("pk", filter=Q(state__in=[AssignmentState.OPEN, *HELD]))
+
+# What the list may be narrowed to: word of the address → words of the page.
+CHOICES: Final = {"": "All", "skipped": "Skipped by labelers", "out": "Taken out"}
 
 Import = Callable[..., ImportReport]
 
@@ -47,10 +53,18 @@ class PromptRow:
     k: int  # responses
     ranked: int  # rankings, imported ones included
     missing: int  # rankings that the queue still asks for
+    skips: Mapping[str, int]  # how often it was skipped, by reason
+
+    @property
+    def rejection(self) -> PromptRejection | None:
+        """Why it was taken out; None if it was not."""
+        return getattr(self.prompt, "rejection", None)
 
     @property
     def state(self) -> str:
         """In one word; also the word of the style sheet."""
+        if self.rejection is not None:
+            return "taken out"
         if self.prompt.failure:
             return "failed"
         if not self.k:
@@ -63,10 +77,12 @@ class PromptRow:
 @require_safe
 @for_members(Role.ADMIN)
 def prompts(member: Member) -> HttpResponse:
-    """The prompts, newest first, and how far each one is. Five queries of its own."""
+    """The prompts, newest first, and how far each one is. Six queries of its own."""
     before = member.request.GET.get("before", "")
+    show = member.request.GET.get("show", "")
     rows = _rows(
-        member.project, int(before) if re.fullmatch(r"\d{1,18}", before) else None
+        _chosen(member.project, show),
+        int(before) if re.fullmatch(r"\d{1,18}", before) else None,
     )
     context = {
         "member": member,
@@ -76,13 +92,25 @@ def prompts(member: Member) -> HttpResponse:
         if len(rows) > PROMPTS_PER_PAGE
         else None,
         "is_first": not before,
+        "choices": CHOICES,
+        "show": show if show in CHOICES else "",
     }
     return render(member.request, "annotation/prompts.html", context)
 
 
-def _rows(project: Project, before: int | None) -> list[PromptRow]:
-    """One prompt more than fit on the page, if there are. Three queries."""
-    prompts = Prompt.objects.filter(project=project).order_by("-pk")
+def _chosen(project: Project, show: str) -> QuerySet[Prompt]:
+    """The project's prompts, or those that somebody skipped, or that were taken out."""
+    prompts = Prompt.objects.filter(project=project)
+    if show == "skipped":
+        return prompts.filter(
+            Exists(Skip.objects.filter(assignment__prompt=OuterRef("pk")))
+        )
+    return prompts.filter(rejection__isnull=False) if show == "out" else prompts
+
+
+def _rows(prompts: QuerySet[Prompt], before: int | None) -> list[PromptRow]:
+    """One prompt more than fit on the page, if there are. Four queries."""
+    prompts = prompts.select_related("rejection").order_by("-pk")
     if before is not None:
         prompts = prompts.filter(pk__lt=before)
     page = list(prompts.defer("messages", "metadata")[: PROMPTS_PER_PAGE + 1])
@@ -99,10 +127,31 @@ def _rows(project: Project, before: int | None) -> list[PromptRow]:
         .annotate(ranked=RANKED, missing=MISSING)
         .values_list("prompt", "ranked", "missing")
     }
+    skips = skips_by_prompt(page)
     return [
-        PromptRow(prompt, responses.get(prompt.pk, 0), *slots.get(prompt.pk, (0, 0)))
+        PromptRow(
+            prompt,
+            responses.get(prompt.pk, 0),
+            *slots.get(prompt.pk, (0, 0)),
+            skips=skips.get(prompt.pk, {}),
+        )
         for prompt in page
     ]
+
+
+def skips_by_prompt(prompts: Iterable[Prompt]) -> dict[int, dict[str, int]]:
+    """How often prompts were skipped: prompt → reason in words → number. One query."""
+    found: defaultdict[int, dict[str, int]] = defaultdict(dict)
+    counts = (
+        Skip.objects.filter(assignment__prompt__in=prompts)
+        .values("assignment__prompt", "reason")
+        .annotate(times=Count("pk"))
+        .order_by("-times", "reason")
+        .values_list("assignment__prompt", "reason", "times")
+    )
+    for prompt, reason, times in counts:
+        found[prompt][SkipReason(reason).label] = times
+    return found
 
 
 def _counts(project: Project) -> dict[str, int]:

@@ -1,314 +1,305 @@
 """The queue: the one place that hands out work, takes it back and closes it.
 
 Assignment rows are made ahead, one for each labeler a prompt is to have, so handing
-out work is taking a row under a lock and no count has to be kept. All times are the
-database's. Locks are taken in this order: the labeler's membership, their own
-assignment, the other assignment of the same slot.
+out work is taking a row under a lock and no count has to be kept. Each labeler has a
+cursor: no open slot up to it is theirs to take, as long as the project's queue keeps
+its version, so a claim costs the same however long the queue is. All times are the
+database's. The order of locks is written in `annotation.slots`.
 """
 
-import random
-import secrets
-from collections.abc import Collection, Iterable
 from datetime import timedelta
-from enum import Enum
-from typing import Any
+from typing import Any, Final
 
-from django.conf import settings
-from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
+from django.db import connection, transaction
+from django.db.models import Value
 from django.db.models.functions import Now
 
+from annotation.asking import (
+    NothingIsServed,
+    TermsAwaitConsent,
+    asking,
+    check_served,
+    keys_of,
+)
+from annotation.closing import SlotAfter, complete, lock_for_answer
+from annotation.direct import next_direct
+from annotation.leases import (
+    PREFETCH_LEASE,
+    held_by,
+    keep,
+    release,
+    renew,
+    until_it_holds,
+)
 from annotation.models import (
     Assignment,
     AssignmentSource,
     AssignmentState,
     Membership,
-    Project,
     Prompt,
     Purpose,
-    Response,
-    Role,
-    random_token,
+    Qualification,
 )
-from annotation.shuffle import display_order
-
-HOLDING_A_SLOT = (
-    AssignmentState.OPEN,
-    AssignmentState.CLAIMED,
-    AssignmentState.COMPLETED,
+from annotation.overlap import OverlapIsBusyError, change_overlap, choose_overlap
+from annotation.queue_statements import LOCK_LAPSED, PEEK, TAKE
+from annotation.skips import (
+    RankedAlreadyError,
+    ReasonMissingError,
+    SkipRefusedError,
+    reject_prompt,
+    restore_prompt,
+    skip,
 )
-# `seq` orders the queue. New slots get a place in the lower half of the range, what
-# was given back goes to the upper half: behind the work that nobody has seen.
-HALF_OF_THE_QUEUE = 2**62
+from annotation.slots import (
+    HELD,
+    change_priority,
+    drawn_order,
+    is_wanted,
+    lock_prompt,
+    new_row,
+    open_slots,
+)
 
-# The next row for a labeler: free, or claimed by somebody whose time is over, and of
-# a prompt that never came to them. `OFFSET 0` keeps the planner from turning the
-# NOT EXISTS into a join over the whole index, which costs as much as the queue is
-# long. now() is the same through a transaction, so it can be written back.
-NEXT_FOR = """
-SELECT queued.*, now() AS now,
-    (SELECT count(*) FROM annotation_response
-     WHERE prompt_id = queued.prompt_id) AS responses,
-    (SELECT id FROM annotation_instructions
-     WHERE project_id = queued.project_id
-     ORDER BY version DESC LIMIT 1) AS newest_instructions
-FROM annotation_assignment queued
-WHERE queued.project_id = %(project)s
-  AND (queued.state = 'open'
-       OR (queued.state = 'claimed' AND queued.lease_until < now()))
-  AND NOT EXISTS (
-      SELECT 1 FROM annotation_assignment mine
-      WHERE mine.labeler_id = %(labeler)s AND mine.prompt_id = queued.prompt_id
-      OFFSET 0)
-ORDER BY queued.seq, queued.slot
-LIMIT 1
-"""
-# Passes over rows that another claim is taking at this moment.
-LOCKED = "FOR NO KEY UPDATE OF queued SKIP LOCKED"
+__all__ = [
+    "HELD",
+    "NothingIsServed",
+    "OverlapIsBusyError",
+    "RankedAlreadyError",
+    "ReasonMissingError",
+    "SkipRefusedError",
+    "SlotAfter",
+    "TermsAwaitConsent",
+    "change_overlap",
+    "change_priority",
+    "choose_overlap",
+    "claim",
+    "complete",
+    "has_work_for",
+    "held_by",
+    "lock_for_answer",
+    "open_slots",
+    "prefetch",
+    "reject_prompt",
+    "release",
+    "renew",
+    "restore_prompt",
+    "skip",
+]
 
-
-class NothingIsServed(Exception):  # noqa: N818 - reads as what happened
-    """This member cannot be handed work here; the message says why."""
-
-
-class SlotAfter(Enum):
-    """Whose a slot is once its labeler has answered."""
-
-    FILLED = "filled"  # this answer's
-    TAKEN = "taken"  # somebody else is working on it: the lease was over
-    FULL = "full"  # somebody else's answer's
-
-
-# --- Making slots -----------------------------------------------------------------
-
-
-def choose_overlap(
-    *, project: Project, prompts: Collection[Prompt], rng: random.Random | None = None
-) -> None:
-    """Set `overlap` on new, unsaved work prompts: the project's, or 1.
-
-    Over the project's work prompts as a whole, round(fraction · all) have the
-    overlap: an exact count, also when prompts come in batches. Which ones is chosen
-    by `rng`, by default one that nobody can guess. One query.
-    """
-    rng = rng or secrets.SystemRandom()
-    work = [prompt for prompt in prompts if prompt.purpose == Purpose.WORK]
-    before = Prompt.objects.filter(project=project, purpose=Purpose.WORK)
-    counts = before.aggregate(
-        all=Count("pk"), overlapping=Count("pk", filter=Q(overlap__gt=1))
-    )
-    wanted = round(project.overlap_fraction * (counts["all"] + len(work)))
-    missing = wanted - counts["overlapping"]
-    chosen = set(rng.sample(range(len(work)), min(max(missing, 0), len(work))))
-    for number, prompt in enumerate(work):
-        prompt.overlap = project.overlap if number in chosen else 1
-
-
-def open_slots(prompts: Iterable[Prompt]) -> None:
-    """Make the open assignments of those prompts that have responses.
-
-    Each work prompt gets `overlap` slots, at random places of the queue. Slots that
-    are there already stay as they are, so calling it again changes nothing. Archives
-    serve nothing, and training, qualification and gold prompts are not queued.
-    """
-    served = Prompt.objects.filter(
-        Exists(Response.objects.filter(prompt=OuterRef("pk"))),
-        pk__in=[prompt.pk for prompt in prompts],
-        purpose=Purpose.WORK,
-        project__archive=False,
-    )
-    Assignment.objects.bulk_create(
-        (
-            Assignment(
-                project_id=prompt.project_id,
-                prompt=prompt,
-                slot=slot,
-                seq=secrets.randbelow(HALF_OF_THE_QUEUE),
-            )
-            for prompt in served
-            for slot in range(prompt.overlap)
-        ),
-        batch_size=5_000,
-        ignore_conflicts=True,  # a_slot_is_held_once
-    )
-
+ROWS_PEEKED_AT: Final = 1_000
 
 # --- Handing out ------------------------------------------------------------------
-
-
-def held_by(membership: Membership) -> QuerySet[Assignment]:
-    """What this labeler holds (at most one), whether or not its lease still runs."""
-    return Assignment.objects.filter(labeler=membership, state=AssignmentState.CLAIMED)
-
-
-def has_work_for(membership: Membership) -> bool:
-    """Whether `claim` would find something now. Takes nothing; at most two queries."""
-    if held_by(membership).exists():
-        return True
-    return bool(list(Assignment.objects.raw(NEXT_FOR, _asking(membership))))
 
 
 def claim(membership: Membership) -> Assignment | None:
     """Hand this labeler a prompt to rank; None when nothing is left for them.
 
-    1. Lock the membership: claims of one labeler (two tabs, a double click) queue up.
-    2. What they hold already comes again, with a new lease.
-    3. Else lock the next row that is theirs to take; claims pass over each other's.
-    4. Take it. A row whose lease was over stays as `expired` with its labeler, so
-       that a late answer finds its place, and a new row takes the slot
-       (a_slot_is_held_once, a_prompt_comes_once_to_a_labeler).
+    1. What they hold comes again, with a new lease: their claim, else what was loaded
+       ahead for them.
+    2. Else work that is made for them; else a slot whose holder's lease is over; else
+       the next open slot. One statement asks, the next takes.
+    3. When a second claim of theirs overtakes this one, the unique constraints
+       HELD_APART_BY refuse it, and it starts again at 1.
 
-    Errors: NothingIsServed in an archive and for members who do not rank.
+    Not to be called inside a transaction. Errors: NothingIsServed in an archive, and
+    for members who do not rank, are paused, have not qualified, or have not agreed to
+    the terms (TermsAwaitConsent).
     """
-    with transaction.atomic(durable=True):
-        labeler = (
-            Membership.objects.select_for_update(no_key=True, of=("self",))
-            .select_related("project")
-            .get(pk=membership.pk)
-        )
-        _check_served(labeler)
-        held = held_by(labeler).select_related("project").first()
-        # Its lease may be over, and somebody may be taking it at this very moment.
-        if held is not None and renew(held):
-            return held
-        for free in Assignment.objects.raw(NEXT_FOR + LOCKED, _asking(labeler)):
-            return _take(free, labeler)
+
+    def attempt() -> Assignment | None:
+        labeler = asking(membership)
+        check_served(labeler)
+        return _kept(labeler) or _next(labeler, AssignmentState.CLAIMED)
+
+    return until_it_holds(attempt)
+
+
+def prefetch(membership: Membership) -> Assignment | None:
+    """Load one prompt ahead for this labeler, for two minutes; None if there is none.
+
+    What is loaded already comes again; its lease is started anew only if it is over
+    and nobody took the slot. Members who are handed nothing get None: a claim tells
+    them why. Not to be called inside a transaction.
+    """
+
+    def attempt() -> Assignment | None:
+        labeler = asking(membership)
+        check_served(labeler)
+        return _prefetched(labeler) or _next(labeler, AssignmentState.PREFETCHED)
+
+    try:
+        return until_it_holds(attempt)
+    except NothingIsServed:
+        return None
+
+
+def has_work_for(membership: Membership) -> bool:
+    """Whether a claim would find something now. Changes nothing; at most four queries.
+
+    It looks at a thousand open slots ahead of the labeler. When none of these is
+    theirs to take and there are more, it says yes: their claim will know.
+    """
+    labeler = asking(membership)
+    if labeler.claimed or labeler.prefetched or labeler.something_lapsed:
+        return True
+    if _peek(labeler) or (labeler.may_look_again and _peek(labeler, anew=True)):
+        return True
+    return labeler.qualification == Qualification.PENDING and _has_tests(labeler)
+
+
+def _has_tests(labeler: Membership) -> bool:
+    tests = [Purpose.TRAINING, Purpose.QUALIFICATION]
+    prompts = Prompt.objects.filter(project=labeler.project_id, purpose__in=tests)
+    return prompts.exists()
+
+
+def _peek(labeler: Membership, *, anew: bool = False) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(PEEK, keys_of(labeler) | {"anew": anew, "most": ROWS_PEEKED_AT})
+        found, goes_on = cursor.fetchone()
+    return bool(found or goes_on)
+
+
+def _kept(labeler: Any) -> Assignment | None:
+    """What they hold, as their claim; None if there is nothing, or not any more."""
+    for held in filter(None, (labeler.claimed, labeler.prefetched)):
+        kept = keep(held, labeler.pk, shown=False)
+        if kept is not None:
+            return kept
+    _drop_rejected(labeler)
     return None
 
 
-def renew(assignment: Assignment) -> bool:
-    """Start the lease anew; False if it is nobody's claim any more."""
-    lease = timedelta(minutes=assignment.project.lease_minutes)
-    renewed = _still_held(assignment).update(lease_until=Now() + Value(lease))
-    assignment.refresh_from_db(fields=["state", "lease_until"])
-    return bool(renewed)
-
-
-def release(assignment: Assignment) -> bool:
-    """Give a claimed prompt back; False if it was not held any more.
-
-    It goes behind the work that nobody has seen, under a new token, and may come to
-    the same labeler again.
-    """
-    released = _still_held(assignment).update(
-        state=AssignmentState.OPEN,
-        labeler=None,
-        token=random_token(),
-        seq=HALF_OF_THE_QUEUE + secrets.randbelow(HALF_OF_THE_QUEUE),
-        display_order=None,
-        instructions=None,
-        claimed_at=None,
-        lease_until=None,
+def _prefetched(labeler: Any) -> Assignment | None:
+    if labeler.prefetched is None:
+        return None
+    _drop_rejected(labeler)
+    mine = Assignment.objects.filter(
+        pk=labeler.prefetched, labeler=labeler.pk, state=AssignmentState.PREFETCHED
     )
-    return bool(released)
+    mine.filter(lease_until__lt=Now()).update(lease_until=Now() + Value(PREFETCH_LEASE))
+    return mine.first()
 
 
-def _still_held(assignment: Assignment) -> QuerySet[Assignment]:
-    return Assignment.objects.filter(
-        pk=assignment.pk,
-        state=AssignmentState.CLAIMED,
-        labeler_id=assignment.labeler_id,
+def _drop_rejected(labeler: Any) -> None:
+    """What was loaded ahead and never seen goes when its prompt was taken out."""
+    if labeler.prefetched is None:
+        return
+    unseen = Assignment.objects.filter(
+        pk=labeler.prefetched, shown_at=None, prompt__rejection__isnull=False
     )
+    for assignment in unseen:
+        release(assignment)
 
 
-def _asking(membership: Membership) -> dict[str, int]:
-    return {"project": membership.project_id, "labeler": membership.pk}
+# --- What comes next --------------------------------------------------------------
 
 
-def _check_served(labeler: Membership) -> None:
-    if labeler.role != Role.LABELER or labeler.user_id is None:
-        raise NothingIsServed(f"Only labelers rank; {labeler.name} is none.")
-    if labeler.project.archive:
+def _next(labeler: Any, state: AssignmentState) -> Assignment | None:
+    """Take the next work for somebody who holds nothing of this state."""
+    made = _take_direct(labeler, state)
+    if made is not None:
+        return made
+    if labeler.qualification == Qualification.PENDING:
         raise NothingIsServed(
-            f"{labeler.project.title} is an archive: it takes imports only."
+            "Your qualification test is being looked at. What you have ranked is kept;"
+            " come back when you have heard from an admin of the project."
         )
-
-
-def _take(free: Any, labeler: Membership) -> Assignment:
-    """Make a locked row of `NEXT_FOR` the labeler's. Two or three statements."""
-    lease = timedelta(minutes=labeler.project.lease_minutes)
-    claimed = {
-        "state": AssignmentState.CLAIMED,
-        "labeler": labeler,
-        "instructions_id": free.newest_instructions,
-        "claimed_at": free.now,
-        "lease_until": free.now + lease,
-    }
-    taken: Assignment = free
-    if free.state == AssignmentState.CLAIMED:
-        taken = _successor(free)
-    for name, value in claimed.items():
-        setattr(taken, name, value)
-    taken.display_order = display_order(
-        secret=settings.SECRET_KEY, label=taken.token, count=free.responses
-    )
-    taken.save()
+    taken = _take_over(labeler, state) if labeler.something_lapsed else None
+    if taken is None:
+        taken = _take_open(labeler, state)
+    if taken is None and labeler.may_look_again:
+        taken = _take_open(labeler, state, anew=True)
     return taken
 
 
-def _successor(lapsed: Any) -> Assignment:
-    """A new row for the slot of one whose lease was over, which becomes `expired`."""
-    lapsed.state, lapsed.closed_at = AssignmentState.EXPIRED, lapsed.now
-    lapsed.save(update_fields=["state", "closed_at"])
-    return Assignment(
-        project_id=lapsed.project_id,
+def _take_direct(labeler: Any, state: AssignmentState) -> Assignment | None:
+    """Make the row of work that is theirs alone; it is no slot of the queue."""
+    direct = next_direct(labeler)
+    if direct is None:
+        return None
+    prompt, repeat = direct
+    row = new_row(
+        prompt_id=prompt.pk,
+        responses=prompt.responses.count(),
+        project_id=labeler.project_id,
+        slot=0,
+        repeat=repeat,
+        source=AssignmentSource.DIRECT,
+        **_held_since_now(labeler, state),
+    )
+    row.save(force_insert=True)
+    return row
+
+
+def _take_over(labeler: Any, state: AssignmentState) -> Assignment | None:
+    """Take a slot whose holder's lease is over.
+
+    1. Lock the membership, then the longest lapsed row; claims pass over each other's.
+    2. The row stays as `expired` with its labeler, so that a late answer finds its
+       place.
+    3. Lock the prompt. If the slot is still wanted, a new row takes it.
+    """
+    with transaction.atomic():
+        Membership.objects.select_for_update(no_key=True, of=("self",)).get(
+            pk=labeler.pk
+        )
+        for lapsed in iter(lambda: _lock_lapsed(labeler), None):
+            Assignment.objects.filter(pk=lapsed.pk).update(
+                state=AssignmentState.EXPIRED, closed_at=Now()
+            )
+            prompt = lock_prompt(lapsed.prompt_id)
+            if is_wanted(prompt):
+                return _succeed(lapsed, labeler, state)
+    return None
+
+
+def _lock_lapsed(labeler: Membership) -> Assignment | None:
+    return next(iter(Assignment.objects.raw(LOCK_LAPSED, keys_of(labeler))), None)
+
+
+def _succeed(lapsed: Assignment, labeler: Any, state: AssignmentState) -> Assignment:
+    row = new_row(
         prompt_id=lapsed.prompt_id,
+        responses=len(lapsed.display_order or ()),
+        project_id=lapsed.project_id,
         slot=lapsed.slot,
         pool=lapsed.pool,
         seq=lapsed.seq,
+        **_held_since_now(labeler, state),
     )
+    row.save(force_insert=True)
+    return row
 
 
-# --- Closing ----------------------------------------------------------------------
+def _held_since_now(labeler: Any, state: AssignmentState) -> dict[str, Any]:
+    ahead = state == AssignmentState.PREFETCHED
+    lease = PREFETCH_LEASE if ahead else timedelta(minutes=labeler.lease_minutes)
+    return {
+        "state": state,
+        "labeler_id": labeler.pk,
+        "instructions_id": labeler.newest_instructions,
+        "claimed_at": labeler.asked_at,
+        "lease_until": labeler.asked_at + lease,
+    }
 
 
-def lock_for_answer(*, membership: Membership, token: str) -> Assignment:
-    """The labeler's own assignment, locked until the end of the transaction.
-
-    Errors: Assignment.DoesNotExist for a token that is not theirs.
-    """
-    return (
-        Assignment.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("prompt")
-        .get(labeler=membership, token=token)
-    )
-
-
-def complete(assignment: Assignment) -> SlotAfter:
-    """Close a locked assignment with its labeler's answer; say whose the slot is.
-
-    A claim is completed even when its lease is over, as long as nobody took it. One
-    that somebody took stays `expired`, unless the slot lies open again: then the
-    open row goes and the answer fills the slot after all.
-    """
-    if assignment.state == AssignmentState.COMPLETED:
-        return SlotAfter.FILLED
-    if assignment.state != AssignmentState.CLAIMED:
-        # Again if there is none: while this waited for the holder's lock, the holder
-        # may have lost the slot to a successor, which the first look cannot see.
-        holder = _holder_of_the_slot_of(assignment) or _holder_of_the_slot_of(
-            assignment
-        )
-        if holder is not None and holder.state != AssignmentState.OPEN:
-            done = holder.state == AssignmentState.COMPLETED
-            return SlotAfter.FULL if done else SlotAfter.TAKEN
-        if holder is not None:
-            holder.delete()
-    Assignment.objects.filter(pk=assignment.pk).update(
-        state=AssignmentState.COMPLETED, closed_at=Now()
-    )
-    assignment.state = AssignmentState.COMPLETED
-    return SlotAfter.FILLED
+def _take_open(
+    labeler: Membership, state: AssignmentState, *, anew: bool = False
+) -> Assignment | None:
+    """Take the next open slot; remember how far the look has gone. One statement."""
+    keys = keys_of(labeler) | {
+        "state": str(state),
+        "prefetch_lease": PREFETCH_LEASE,
+        "anew": anew,
+    }
+    taken = next(iter(Assignment.objects.raw(TAKE, keys)), None)
+    if taken is not None and taken.display_order is None:
+        _draw_order(taken)
+    return taken
 
 
-def _holder_of_the_slot_of(assignment: Assignment) -> Assignment | None:
-    return (
-        Assignment.objects.select_for_update(no_key=True, of=("self",))
-        .filter(
-            prompt_id=assignment.prompt_id,
-            slot=assignment.slot,
-            source=AssignmentSource.QUEUE,
-            state__in=HOLDING_A_SLOT,
-        )
-        .first()
-    )
+def _draw_order(taken: Assignment) -> None:
+    """Draw the order of a row that was made before orders were drawn with the row."""
+    taken.display_order = drawn_order(taken.token, taken.prompt.responses.count())
+    taken.save(update_fields=["display_order"])

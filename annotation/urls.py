@@ -2,7 +2,16 @@
 
 from django.urls import include, path
 
-from annotation import health, people, prompt_pages, views
+from annotation import (
+    health,
+    people,
+    prompt_page,
+    prompt_pages,
+    report_pages,
+    standing_pages,
+    terms_pages,
+    views,
+)
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -16,6 +25,16 @@ urlpatterns = [
         "p/<slug:slug>/instructions/new/",
         views.add_instructions,
         name="add_instructions",
+    ),
+    path("p/<slug:slug>/terms/", terms_pages.consent, name="consent"),
+    path("p/<slug:slug>/terms/agree/", terms_pages.agree_to_terms, name="agree"),
+    path("p/<slug:slug>/terms/new/", terms_pages.add_terms, name="add_terms"),
+    path("p/<slug:slug>/reports/", report_pages.reports, name="reports"),
+    path("p/<slug:slug>/reports/new/", report_pages.new_report, name="report_problem"),
+    path(
+        "p/<slug:slug>/reports/<int:pk>/answer/",
+        report_pages.answer,
+        name="answer_report",
     ),
     path(
         "p/<slug:slug>/generation/start/",
@@ -33,6 +52,17 @@ urlpatterns = [
         name="generation_progress",
     ),
     path("p/<slug:slug>/prompts/", prompt_pages.prompts, name="prompts"),
+    path("p/<slug:slug>/prompts/<int:pk>/", prompt_page.prompt, name="prompt"),
+    path(
+        "p/<slug:slug>/prompts/<int:pk>/take-out/",
+        prompt_page.take_out,
+        name="take_prompt_out",
+    ),
+    path(
+        "p/<slug:slug>/prompts/<int:pk>/restore/",
+        prompt_page.restore,
+        name="restore_prompt",
+    ),
     path(
         "p/<slug:slug>/prompts/import/",
         prompt_pages.import_prompts_page,
@@ -44,6 +74,26 @@ urlpatterns = [
         "p/<slug:slug>/members/<int:membership_id>/link/",
         people.fresh_link,
         name="fresh_link",
+    ),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/",
+        standing_pages.labeler,
+        name="labeler",
+    ),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/pause/",
+        standing_pages.pause,
+        name="pause_member",
+    ),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/resume/",
+        standing_pages.resume,
+        name="resume_member",
+    ),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/qualification/",
+        standing_pages.decide,
+        name="decide_qualification",
     ),
     path("", include("ranking.urls")),
     path("", include("rm_training.urls")),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ranking import agreement_pages, dataset_pages, views
+from ranking import agreement_pages, dataset_pages, hours_pages, views
 
 urlpatterns = [
     path("p/<slug:slug>/rank/", views.rank, name="rank"),
@@ -14,6 +14,8 @@ urlpatterns = [
         views.rank_release,
         name="rank_release",
     ),
+    path("p/<slug:slug>/hours/", hours_pages.hours, name="hours"),
+    path("p/<slug:slug>/hours/hours.csv", hours_pages.hours_csv, name="hours_csv"),
     path("p/<slug:slug>/agreement/", agreement_pages.agreement, name="agreement"),
     path(
         "p/<slug:slug>/rankings/import/",

@@ -16,7 +16,6 @@ from pytest_django import DjangoDbBlocker
 
 from annotation.accounts import account_of
 from annotation.models import (
-    Assignment,
     Instructions,
     Membership,
     Project,
@@ -24,6 +23,7 @@ from annotation.models import (
     Response,
     Role,
 )
+from annotation.queue import open_slots
 from tests.browser import find_browser
 from tests.loopback_only import sitecustomize as loopback_only
 from tests.real_data import real_data
@@ -77,7 +77,7 @@ def make_member(project: Project, name: str, role: Role) -> Membership:
 def make_prompt(
     project: Project, external_id: str = "p1", *, k: int = 4, slots: int | None = None
 ) -> Prompt:
-    """A prompt with K responses and its open assignments (its overlap, or `slots`)."""
+    """A prompt with K responses and its open slots (as its overlap, or `slots`)."""
     prompt = Prompt.objects.create(
         project=project,
         external_id=external_id,
@@ -93,8 +93,7 @@ def make_prompt(
             model=f"secret-model-{number}",
             params={"temperature": 0.7},
         )
-    for slot in range(prompt.overlap):
-        Assignment.objects.create(project=project, prompt=prompt, slot=slot)
+    open_slots([prompt])
     return prompt
 
 

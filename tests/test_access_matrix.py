@@ -19,6 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from annotation.models import Membership, Project, Role, User
 from annotation.queue import claim
+from annotation.reports import report_problem
 from ranking.datasets import freeze
 from ranking.models import Dataset
 from rm_training.models import RewardModel, TrainingRun
@@ -140,6 +141,15 @@ def the_labelers_assignment(cast: Cast) -> Arguments:
     return {**the_project(cast), "token": claimed.token}
 
 
+def a_prompt(cast: Cast) -> Arguments:
+    return {**the_project(cast), "pk": make_prompt(cast.project).pk}
+
+
+def a_report(cast: Cast) -> Arguments:
+    report = report_problem(cast.labeler, text="The text is cut off.")
+    return {**the_project(cast), "pk": report.pk}
+
+
 def a_dataset(cast: Cast) -> Arguments:
     ranks = {"r1": 1, "r2": 2, "r3": 2, "r4": 3}
     store_ranking(make_prompt(cast.project), cast.labeler, ranks)
@@ -212,11 +222,18 @@ ROWS = {
     "account_reset_password_done": row(nothing, GET=ANYBODY),
     "account_reset_password_from_key": row(an_unknown_reset, GET=ANYBODY, POST=ANYBODY),
     "account_reset_password_from_key_done": row(nothing, GET=ANYBODY),
+    "time_zone": row(nothing, GET=SIGNED_IN, POST=SIGNED_IN),
     # Projects
     "create_project": row(nothing, POST=SITE_ADMINS),
     "project": row(GET=MEMBERS),
     "instructions": row(GET=MEMBERS),
     "add_instructions": row(POST=ADMINS),
+    "consent": row(GET=allowed("labeler", "other", "admin")),
+    "agree": row(POST=LABELERS),
+    "add_terms": row(POST=ADMINS),
+    "reports": row(GET=ADMINS),
+    "report_problem": row(GET=LABELERS, POST=LABELERS),
+    "answer_report": row(a_report, POST=ADMINS),
     "start_generation": row(POST=ADMINS),
     "cancel_generation": row(POST=ADMINS),
     "generation_progress": row(GET=ADMINS),
@@ -224,14 +241,23 @@ ROWS = {
     "members": row(GET=ADMINS),
     "add_member": row(POST=ADMINS),
     "fresh_link": row(the_labelers_membership, POST=ADMINS),
+    "labeler": row(the_labelers_membership, GET=ADMINS),
+    "pause_member": row(the_labelers_membership, POST=ADMINS),
+    "resume_member": row(the_labelers_membership, POST=ADMINS),
+    "decide_qualification": row(the_labelers_membership, POST=ADMINS),
     # Ranking
     "rank": row(GET=LABELERS),
     "rank_claim": row(POST=LABELERS),
     "rank_prompt": row(the_labelers_assignment, GET=ITS_LABELER, POST=ITS_LABELER),
     "rank_renew": row(the_labelers_assignment, POST=ITS_LABELER),
     "rank_release": row(the_labelers_assignment, POST=ITS_LABELER),
+    "hours": row(GET=allowed("labeler", "other", "admin")),
+    "hours_csv": row(GET=ADMINS),
     # Prompts and rankings from files
     "prompts": row(GET=ADMINS),
+    "prompt": row(a_prompt, GET=ADMINS),
+    "take_prompt_out": row(a_prompt, POST=ADMINS),
+    "restore_prompt": row(a_prompt, POST=ADMINS),
     "import_prompts": row(GET=ADMINS, POST=ADMINS),
     # Agreement and datasets
     "agreement": row(GET=STAFF),

@@ -50,6 +50,8 @@ class Prompt(models.Model):
         max_length=300, blank=True, help_text="Why no responses could be sampled."
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    # When an admin overruled its rejection: votes of before no longer count.
+    restored_at = models.DateTimeField(null=True, editable=False)
 
     objects = PromptQuerySet.as_manager()
 

@@ -29,9 +29,9 @@ def store_ranking(
     return _place(done, ranks, ranking)
 
 
-def revise(first: Ranking, ranks: dict[str, int]) -> Ranking:
-    """A correction of a ranking."""
-    return _place(first.assignment, ranks, {"revises": first})
+def revise(first: Ranking, ranks: dict[str, int], **ranking: Any) -> Ranking:
+    """A correction of a ranking; further fields by name."""
+    return _place(first.assignment, ranks, {"revises": first, **ranking})
 
 
 @transaction.atomic  # a ranking must be complete when its transaction ends

@@ -297,10 +297,10 @@ def test_the_page_takes_five_statements(
         her.get(page)
 
 
-def test_a_submission_takes_twelve_statements_and_the_next_claim_six(
+def test_a_submission_takes_twelve_statements_and_the_next_claim_two(
     page: str, her: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_num_queries(12 + 5):  # nothing left: the claim updates nothing
+    with django_assert_num_queries(12 + 2):
         her.post(page, form())
 
 

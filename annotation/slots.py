@@ -1,0 +1,230 @@
+"""The slots of the queue: made ahead, put in their places, and given back.
+
+A slot is an assignment row of the source `queue`, one for each labeler a prompt is to
+have. Whoever adds a slot to a prompt that others can see, or takes one away, holds the
+prompt's lock, so that "is it still wanted?" has one answer. The order of locks: the
+labeler's membership, their own assignment (or the lapsed one they take over), the
+prompt, its open rows, the project.
+"""
+
+import secrets
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count, Exists, F, QuerySet
+
+from annotation.models import (
+    HIGHEST_PRIORITY,
+    Assignment,
+    AssignmentSource,
+    AssignmentState,
+    Membership,
+    Project,
+    Prompt,
+    PromptRejection,
+    Purpose,
+    Response,
+    random_token,
+)
+from annotation.shuffle import display_order
+
+HELD = (AssignmentState.CLAIMED, AssignmentState.PREFETCHED)
+HOLDING_A_SLOT = (AssignmentState.OPEN, *HELD, AssignmentState.COMPLETED)
+# A place in the queue (`seq`): 7 bits of priority, 28 of arrival, 28 at random.
+PRIORITY_STEP, ARRIVAL_STEP, RANDOM_BITS = 1 << 56, 1 << 28, 28
+ROWS_AT_ONCE = 1_000
+
+
+# --- Places -----------------------------------------------------------------------
+
+
+def next_arrival() -> int:
+    """A number greater than those of all batches and rows that came before."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('annotation_queue_arrival')")
+        return int(cursor.fetchone()[0])
+
+
+def place(*, priority: int, arrival: int) -> int:
+    """Where in the queue: by priority, by arrival, and at random within a batch.
+
+    What comes later has a greater place than all of its priority, so it lies ahead of
+    the labelers' cursors; and the order within a batch says nothing of the file.
+    """
+    return (
+        (HIGHEST_PRIORITY - priority) * PRIORITY_STEP
+        + arrival * ARRIVAL_STEP
+        + secrets.randbits(RANDOM_BITS)
+    )
+
+
+def call_back(project_id: int, *, passed: int | None = None) -> None:
+    """Have all labelers look again from the start of the queue.
+
+    With `passed` only if one of them is beyond that place, where something was put
+    just now. Locks the project until the commit, and comes last before it.
+    """
+    projects = Project.objects.filter(pk=project_id)
+    if passed is not None:
+        beyond = Membership.objects.filter(project=project_id, cursor_seq__gt=passed)
+        projects = projects.filter(Exists(beyond))
+    projects.update(queue_version=F("queue_version") + 1)
+
+
+# --- Making slots -----------------------------------------------------------------
+
+
+def new_row(*, prompt_id: int, responses: int, **fields: object) -> Assignment:
+    """An unsaved assignment with a token and the display order that follows from it.
+
+    The order is drawn here, so that handing the row out need not count responses.
+    """
+    row = Assignment(prompt_id=prompt_id, token=random_token(), **fields)
+    row.display_order = drawn_order(row.token, responses)
+    return row
+
+
+def drawn_order(token: str, responses: int) -> list[int]:
+    """The order in which an assignment's responses are shown."""
+    return display_order(secret=settings.SECRET_KEY, label=token, count=responses)
+
+
+def open_slots(prompts: Iterable[Prompt]) -> None:
+    """Open what is missing of the prompts' slots, and call labelers back to them.
+
+    The prompts are locked, or were made in this transaction. See `make_slots`.
+    """
+    prompts = list(prompts)
+    first = make_slots([prompt.pk for prompt in prompts])
+    if first is not None:
+        call_back(prompts[0].project_id, passed=first)
+
+
+def make_slots(prompts: Collection[int]) -> int | None:
+    """Open what is missing of the prompts' slots; return the first new place, if any.
+
+    Each work prompt with responses has `overlap` slots; those that are held, done or
+    open already are counted, so calling it again changes nothing. Archives serve
+    nothing; training, qualification and gold prompts are not queued, and rejected
+    ones do not come back. Four queries, and one for each thousand rows.
+    """
+    missing = list(_missing_slots(prompts))
+    if not missing:
+        return None
+    arrival = next_arrival()
+    rows = [
+        new_row(
+            prompt_id=prompt.pk,
+            responses=responses,
+            project_id=prompt.project_id,
+            slot=slot,
+            seq=place(priority=prompt.priority, arrival=arrival),
+        )
+        for prompt, responses, slot in missing
+    ]
+    Assignment.objects.bulk_create(
+        rows,
+        batch_size=ROWS_AT_ONCE,
+        ignore_conflicts=True,  # a_slot_is_held_once
+    )
+    return min(row.seq for row in rows)
+
+
+def _missing_slots(prompts: Collection[int]) -> Iterator[tuple[Prompt, int, int]]:
+    """(prompt, number of its responses, lowest free slot), as often as is missing."""
+    taken: dict[int, set[int]] = defaultdict(set)
+    for prompt_id, slot in holding(prompts).values_list("prompt", "slot"):
+        taken[prompt_id].add(slot)
+    counted = Response.objects.filter(prompt__in=prompts).values("prompt")
+    responses = dict(counted.annotate(k=Count("pk")).values_list("prompt", "k"))
+    served = Prompt.objects.filter(
+        pk__in=responses.keys(),
+        purpose=Purpose.WORK,
+        project__archive=False,
+        rejection__isnull=True,
+    )
+    for prompt in served.only("project_id", "overlap", "priority"):
+        slots = taken[prompt.pk]
+        free = [slot for slot in range(prompt.overlap) if slot not in slots]
+        for slot in free[: max(prompt.overlap - len(slots), 0)]:
+            yield prompt, responses[prompt.pk], slot
+
+
+def holding(prompts: Collection[int]) -> QuerySet[Assignment]:
+    """The rows of the queue that hold slots of these prompts."""
+    return Assignment.objects.filter(
+        prompt__in=prompts, source=AssignmentSource.QUEUE, state__in=HOLDING_A_SLOT
+    )
+
+
+# --- One prompt's slots -----------------------------------------------------------
+
+
+def lock_prompt(prompt_id: int) -> Prompt:
+    """The prompt as it is now; its slots are this transaction's to add and to take."""
+    return (
+        Prompt.objects.select_for_update(no_key=True, of=("self",))
+        .only("project_id", "overlap", "priority", "restored_at")
+        .get(pk=prompt_id)
+    )
+
+
+def is_wanted(prompt: Prompt) -> bool:
+    """Whether one slot more of this locked prompt is to be ranked. Two queries.
+
+    Not if it was taken out, nor if its other slots make up its overlap: the overlap
+    may have been lowered while this slot was held.
+    """
+    if PromptRejection.objects.filter(prompt=prompt).exists():
+        return False
+    return holding([prompt.pk]).count() < prompt.overlap
+
+
+def give_back(slot: Assignment, prompt: Prompt) -> None:
+    """Open a slot again whose row was closed or is gone, if it is still wanted.
+
+    The prompt is locked. The new row goes to the end of its priority.
+    """
+    if slot.source != AssignmentSource.QUEUE or not is_wanted(prompt):
+        return
+    row = new_row(
+        prompt_id=prompt.pk,
+        responses=len(slot.display_order or ()),
+        project_id=slot.project_id,
+        slot=slot.slot,
+        pool=slot.pool,
+        seq=place(priority=prompt.priority, arrival=next_arrival()),
+    )
+    row.save(force_insert=True)
+    call_back(slot.project_id, passed=row.seq)
+
+
+def close_open_slots(prompt: Prompt) -> None:
+    """Take the open slots of this locked prompt out of the queue.
+
+    One that a claim takes at this moment is awaited, and stays with its labeler: the
+    state is looked at again under the row's lock.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM annotation_assignment"
+            " WHERE prompt_id = %s AND state = 'open' AND source = 'queue'",
+            [prompt.pk],
+        )
+
+
+def change_priority(prompt: Prompt, priority: int) -> None:
+    """Move the prompt's open slots to the end of another priority; higher is sooner.
+
+    Slots that are held keep their labelers, and come back with the new priority if
+    they come back. Runs in a transaction of the caller's.
+    """
+    locked = lock_prompt(prompt.pk)
+    locked.priority = prompt.priority = priority
+    locked.save(update_fields=["priority"])
+    open_rows = holding([prompt.pk]).filter(state=AssignmentState.OPEN)
+    first = place(priority=priority, arrival=next_arrival())
+    open_rows.update(seq=first)
+    call_back(locked.project_id)

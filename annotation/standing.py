@@ -1,0 +1,39 @@
+"""Whether a labeler is handed work: paused by an admin, qualified or not."""
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from annotation import queue
+from annotation.models import Assignment, Membership, Qualification, User
+
+
+def pause(labeler: Membership) -> int:
+    """Hand this labeler nothing more, and take back what they hold: how many prompts.
+
+    1. The pause is committed first, so every claim that begins later is refused.
+    2. Then what they hold is released. A claim that was under way at that moment may
+       leave them one prompt: they may rank it, or its lease runs out.
+
+    What they have ranked stays and counts. Not to be called inside a transaction.
+    """
+    with transaction.atomic(durable=True):
+        Membership.objects.filter(pk=labeler.pk, paused_at=None).update(paused_at=Now())
+    held = Assignment.objects.filter(labeler=labeler, state__in=queue.HELD)
+    return sum(queue.release(assignment) for assignment in held)
+
+
+def resume(labeler: Membership) -> None:
+    """Hand this labeler work again."""
+    Membership.objects.filter(pk=labeler.pk).update(paused_at=None)
+
+
+def decide_qualification(
+    labeler: Membership, *, decision: Qualification, user: User
+) -> None:
+    """An admin's own word on whether somebody qualified; PENDING: the test decides."""
+    pending = decision == Qualification.PENDING
+    Membership.objects.filter(pk=labeler.pk).update(
+        qualification=decision,
+        qualification_decided_at=None if pending else Now(),
+        qualification_decided_by=None if pending else user,
+    )

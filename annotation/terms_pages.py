@@ -1,0 +1,86 @@
+"""The page on which labelers agree to the terms, and admins write them."""
+
+import re
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from annotation.access import Member, for_members
+from annotation.forms import TermsForm
+from annotation.models import Role, Terms
+from annotation.rendering import render as markdown
+from annotation.terms import (
+    SupersededError,
+    agree,
+    consents_of,
+    current_terms,
+    newest_consents,
+    write_terms,
+)
+
+
+@require_safe
+@for_members(Role.LABELER, Role.ADMIN)
+def consent(member: Member) -> HttpResponse:
+    """The terms in every version; labelers agree here, admins see who has."""
+    current = current_terms(member.project)
+    return _terms_page(member, TermsForm(initial={"text": current and current.text}))
+
+
+@require_POST
+@for_members(Role.LABELER)
+def agree_to_terms(member: Member) -> HttpResponseBase:
+    """Agree to the version that was read, then on to the work."""
+    version = member.request.POST.get("version", "")
+    if not re.fullmatch(r"[1-9]\d{0,8}", version):
+        raise Http404("No such terms.")
+    try:
+        agree(member.membership, version=int(version))
+    except Terms.DoesNotExist as error:
+        raise Http404("No such terms.") from error
+    except SupersededError as error:
+        messages.warning(member.request, f"{error} Nothing was agreed to: read it.")
+    else:
+        messages.success(member.request, "Thank you. Your consent is on record.")
+        return redirect("project", member.project.slug)
+    return redirect("consent", member.project.slug)
+
+
+@require_POST
+@for_members(Role.ADMIN)
+def add_terms(member: Member) -> HttpResponseBase:
+    """Write a new version."""
+    form = TermsForm(member.request.POST)
+    if not form.is_valid():
+        return _terms_page(member, form, status=422)
+    written = write_terms(
+        member.project, text=form.cleaned_data["text"], user=member.user
+    )
+    messages.success(member.request, f"Version {written.version} is in force.")
+    return redirect("consent", member.project.slug)
+
+
+def _terms_page(member: Member, form: TermsForm, status: int = 200) -> HttpResponse:
+    """Three queries for a labeler, three for an admin."""
+    versions = Terms.objects.filter(project=member.project).order_by("-version")
+    shown: list[dict[str, Any]] = [
+        {"version": terms, "html": markdown(terms.text)} for terms in versions
+    ]
+    context: dict[str, Any] = {
+        "member": member,
+        "current": shown[:1],
+        "earlier": shown[1:],
+    }
+    if member.role == Role.ADMIN:
+        context |= {"form": form, "labelers": newest_consents(member.project)}
+    else:
+        given = list(consents_of(member.membership))
+        newest = shown[0]["version"].pk if shown else None
+        context |= {
+            "consents": given,
+            "agreed": newest in {consent.terms_id for consent in given},
+        }
+    return render(member.request, "annotation/terms.html", context, status=status)
