@@ -61,12 +61,19 @@ class Labeler:
         return found[1] if found else None
 
     def submit(
-        self, token: str, ranks: Mapping[str, int], key: UUID, die: str = ""
+        self,
+        token: str,
+        ranks: Mapping[str, int],
+        key: UUID,
+        *,
+        die: str = "",
+        replace: bool = False,
     ) -> Answer:
         """One attempt to submit, written into the history however it ends."""
         content = Submission(uuid=key, ranks=ranks).body_sha256(token)
         form: dict[str, object] = {f"tier_{letter}": r for letter, r in ranks.items()}
         form |= {"submission_uuid": key, "telemetry": "{}"}
+        form |= {"replace": "on"} if replace else {}
         headers = {"Accept": "application/json"} | ({"X-Die": die} if die else {})
         fate = Fate.UNKNOWN
         try:
@@ -87,7 +94,7 @@ class Labeler:
         ranks, key = {letter: rng.randint(1, 4) for letter in LETTERS}, uuid4()
         if die:
             try:
-                self.submit(token, ranks, key, die)
+                self.submit(token, ranks, key, die=die)
             except (OSError, http.client.HTTPException):
                 self.statuses[0] += 1
             else:
