@@ -3,9 +3,13 @@
 No page repeats the address that was asked for, so there is nothing to reflect.
 """
 
+import sys
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+
+from annotation.unavailable import is_outage, unavailable
 
 API = "/api/"
 
@@ -36,7 +40,13 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """A fault of ours. Rendered without request and database: they may be the fault."""
+    """A fault of ours. Rendered without request and database: they may be the fault.
+
+    Django calls it while it handles the error, wherever that came from: a view, a
+    commit, or a middleware that asked who is signed in.
+    """
+    if is_outage(sys.exception()):
+        return unavailable(request)
     if request.path.startswith(API):
         return JsonResponse({"detail": "Server error."}, status=500)
     return HttpResponse(render_to_string("500.html"), status=500)

@@ -7,7 +7,6 @@ into writing, only the tags and attributes named here reach a page.
 
 import html
 import re
-from functools import lru_cache
 from typing import Any
 
 import nh3
@@ -23,7 +22,15 @@ from pygments.util import ClassNotFound
 
 from annotation.visible import is_blank
 
+# Raise it with every change that makes other HTML of some text, a newer library among
+# them: what was rendered is kept by it (annotation.rendered). A test compares.
+VERSION = 1
 LONGEST_RICH = 16 * 1024  # bytes; 64 KiB of hostile Markdown can cost a second
+# What takes the parsers time: signs that may open something, by their weight. A text of
+# little else is shown as it was written; prose has 3 in 100, and formulas some 30. The
+# openers of formulas weigh most: from each one the rest of the text is searched.
+COSTLY = dict.fromkeys("[]!${}^_'\n\\", 1) | {"|": 2, "\\(": 11, "\\[": 11}
+MOST_COSTLY = 6_000
 # Bytes of the whole text: Pygments takes time that grows with the square of the code
 # and worse. At 1 KiB the slowest of the languages below takes some 40 ms.
 LONGEST_COLOURED = 1024
@@ -68,20 +75,31 @@ ATTRIBUTES: dict[str, set[str]] = {
 
 
 def render(text: str) -> str:
-    """Safe HTML of a Markdown text; beyond 16 KiB, the text itself, escaped.
+    """Safe HTML of a Markdown text; of one that is not `is_rich`, the text, escaped.
 
     What comes back may stand in a template with `|safe`.
     """
-    return _rich(text) if len(text.encode()) <= LONGEST_RICH else _plain(text)
+    return _rich(text) if is_rich(text) else _plain(text)
+
+
+def is_rich(text: str) -> bool:
+    """Whether a text is short and plain enough to be read as Markdown in good time.
+
+    At most 16 KiB, and few of the signs that take time. A function of the text alone,
+    so everybody is shown the same.
+    """
+    if len(text) > LONGEST_RICH or len(text.encode()) > LONGEST_RICH:
+        return False
+    cost = sum(text.count(sign) * weight for sign, weight in COSTLY.items())
+    return cost <= MOST_COSTLY
 
 
 def _plain(text: str) -> str:
     return f'<div class="plain">{html.escape(text)}</div>'
 
 
-@lru_cache(maxsize=256)
 def _rich(text: str) -> str:
-    """Kept for the most recent texts: a page shows K, and is often loaded again.
+    """The Markdown as HTML.
 
     A text of which Markdown shows no character, an image or the definition of a link,
     is shown as it was written: a reader must see what there is to judge.

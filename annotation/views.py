@@ -24,7 +24,7 @@ from annotation.generation import (
 from annotation.instructions import current_instructions, write_instructions
 from annotation.models import Instructions, Membership, Role, User
 from annotation.progress import prompt_progress, rankings_by_day
-from annotation.rendering import render as markdown
+from annotation.rendered import html_of
 
 FAILURES_SHOWN = 20
 
@@ -133,11 +133,9 @@ def add_instructions(member: Member) -> HttpResponseBase:
 def _instructions_page(
     member: Member, form: InstructionsForm, status: int = 200
 ) -> HttpResponse:
-    versions = Instructions.objects.filter(project=member.project)
-    shown = [
-        {"version": version, "html": markdown(version.text)}
-        for version in versions.order_by("-version")
-    ]
+    versions = Instructions.objects.filter(project=member.project).order_by("-version")
+    html = html_of([version.text for version in versions])
+    shown = [{"version": version, "html": html[version.text]} for version in versions]
     context = {"member": member, "current": shown[:1], "earlier": shown[1:]}
     context["form"] = form if member.role == Role.ADMIN else None
     return render(

@@ -20,7 +20,7 @@ from rest_framework.response import Response
 from annotation import queue
 from annotation.access import load_membership
 from annotation.models import Assignment, Membership, Role, User
-from annotation.rendering import render
+from annotation.rendered import html_of
 from annotation.shown import as_shown
 from ranking import serializers as bodies
 from ranking.desk import NOT_THEIRS, PAGE, labeler_of, own_assignment
@@ -28,6 +28,7 @@ from ranking.drafts import DraftConflictError, save_draft
 from ranking.feedback import feedback_of
 from ranking.history import latest_rankings
 from ranking.kept_work import draft_json, draft_of
+from ranking.rank_page import texts_of
 from ranking.refusals import REFUSED, RETRY_AFTER, Refusal, refusal_of
 from ranking.submit import submit
 from ranking.word_diff import word_diff
@@ -76,21 +77,22 @@ def history(request: Request, slug: str) -> Response:
 
 
 def _given(assignment: Assignment) -> dict[str, Any]:
-    """All that a page needs. One query, for the responses."""
+    """All that a page needs. One query for the texts, at most two for their HTML."""
     responses = assignment.prompt.responses.only("external_id", "prompt_id", "text")
     instructions, draft = assignment.instructions, draft_of(assignment)
+    html = html_of(texts_of(assignment, responses))
     return {
         "token": assignment.token,
         "prompt": [
             {
                 "role": turn["role"],
                 "content": turn["content"],
-                "html": render(turn["content"]),
+                "html": html[turn["content"]],
             }
             for turn in assignment.prompt.messages
         ],
         "responses": [
-            {"position": letter, "text": shown.text, "html": render(shown.text)}
+            {"position": letter, "text": shown.text, "html": html[shown.text]}
             for letter, shown in as_shown(assignment, responses).items()
         ],
         "instructions_version": instructions.version if instructions else None,

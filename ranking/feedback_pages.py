@@ -10,11 +10,11 @@ from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
 from annotation.models import Role
-from annotation.rendering import render as markdown
+from annotation.rendered import html_of
 from annotation.shown import as_shown
 from ranking.feedback import feedback_of, has_feedback
 from ranking.models import Ranking
-from ranking.rank_page import turns_of
+from ranking.rank_page import texts_of, turns_of
 
 
 def feedback_address(ranking: Ranking) -> str | None:
@@ -40,21 +40,17 @@ def feedback(member: Member, token: str) -> HttpResponse:
     shown = feedback_of(ranking) if ranking else None
     if ranking is None or shown is None:
         raise Http404("There is no feedback here.")
+    assignment = ranking.assignment
+    responses = assignment.prompt.responses.only("external_id", "prompt_id", "text")
+    html = html_of(texts_of(assignment, responses))
+    by_letter = as_shown(assignment, responses)
     context: dict[str, Any] = {
         "member": member,
         "feedback": shown,
-        "turns": turns_of(ranking.assignment.prompt.messages),
-        "responses": _in_gold_order(ranking, shown.gold),
+        "turns": turns_of(assignment.prompt.messages, html),
+        "responses": [
+            (letter, html[by_letter[letter].text])
+            for letter in sorted(by_letter, key=lambda one: (shown.gold[one], one))
+        ],
     }
     return render(member.request, "ranking/feedback.html", context)
-
-
-def _in_gold_order(ranking: Ranking, gold: dict[str, int]) -> list[tuple[str, str]]:
-    """Letter and HTML of each response, the best first. One query."""
-    prompt = ranking.assignment.prompt
-    responses = prompt.responses.only("external_id", "prompt_id", "text")
-    shown = as_shown(ranking.assignment, responses)
-    return [
-        (letter, markdown(shown[letter].text))
-        for letter in sorted(shown, key=lambda letter: (gold[letter], letter))
-    ]

@@ -17,7 +17,7 @@ from annotation.models import (
     SkipReason,
 )
 from annotation.raw_text import raw_html
-from annotation.rendering import render
+from annotation.rendered import html_of
 from annotation.shown import as_shown
 from annotation.visible import is_blank
 
@@ -87,16 +87,21 @@ class Kept:
 def page_of(
     assignment: Assignment, kept: Kept, problem: Problem | None = None
 ) -> dict[str, Any]:
-    """The template's context for a claimed assignment. One query, for the texts."""
+    """The template's context for a claimed assignment.
+
+    One query for the texts, and at most one for their HTML once it has been made.
+    """
     responses = assignment.prompt.responses.only("external_id", "prompt_id", "text")
-    cards = _cards(assignment, responses, kept, problem.letters if problem else ())
+    told = assignment.instructions
+    html = html_of(texts_of(assignment, responses))
+    wrong = problem.letters if problem else ()
     return {
         "assignment": assignment,
         "lost": assignment.state == AssignmentState.EXPIRED,
-        "turns": turns_of(assignment.prompt.messages),
-        "instructions_html": instructions_html(assignment),
-        "cards": cards,
-        "tiers": [str(tier) for tier in range(1, len(cards) + 1)],
+        "turns": turns_of(assignment.prompt.messages, html),
+        "instructions_html": html[told.text] if told else "",
+        "cards": _cards(assignment, responses, html, kept, wrong),
+        "tiers": [str(tier) for tier in range(1, len(responses) + 1)],
         "kept": kept,
         "problem": problem,
         "skip_reasons": SkipReason.choices,
@@ -106,6 +111,7 @@ def page_of(
 def _cards(
     assignment: Assignment,
     responses: Iterable[Response],
+    html: Mapping[str, str],
     kept: Kept,
     wrong: Collection[str],
 ) -> list[Card]:
@@ -118,7 +124,7 @@ def _cards(
         cards.append(
             Card(
                 letter=letter,
-                html=render(text),
+                html=html[text],
                 raw=raw_html(text),
                 blank=is_blank(text),
                 long=is_long(text),
@@ -143,11 +149,16 @@ def is_long(text: str) -> bool:
     return lines > TALL_TEXT or len(text.split()) > LONG_TEXT
 
 
-def turns_of(messages: list[dict[str, str]]) -> list[Turn]:
-    """The prompt's messages as HTML."""
-    return [Turn(message["role"], render(message["content"])) for message in messages]
+def texts_of(assignment: Assignment, responses: Iterable[Response]) -> list[str]:
+    """Every text that the page shows: instructions, messages, responses."""
+    told = assignment.instructions
+    return [
+        *([told.text] if told else []),
+        *(message["content"] for message in assignment.prompt.messages),
+        *(response.text for response in responses),
+    ]
 
 
-def instructions_html(assignment: Assignment) -> str:
-    """The instructions in force when the prompt was claimed; "" without any."""
-    return render(assignment.instructions.text) if assignment.instructions else ""
+def turns_of(messages: list[dict[str, str]], html: Mapping[str, str]) -> list[Turn]:
+    """The prompt's messages, with their HTML."""
+    return [Turn(message["role"], html[message["content"]]) for message in messages]

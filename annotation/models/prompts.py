@@ -104,7 +104,7 @@ class PromptRejection(models.Model):
 class RenderedText(models.Model):
     """The HTML of a text, made once by one version of the renderer."""
 
-    # SHA-256 of the renderer's version and the text.
+    # The renderer's version and the text's SHA-256 (annotation.rendered).
     key = models.CharField(max_length=64, primary_key=True)
     html = models.TextField()
 

@@ -1,0 +1,139 @@
+"""A labeler as HTTP sees one: claims, ranks, and sends again what got no answer."""
+
+import http.client
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from ranking.submit import Submission
+from tests.faults.history import Fate, History
+
+CSRF = "c" * 32
+LETTERS = "ABCD"
+PROMPT = re.compile(r"/rank/([\w-]{20,})/$")
+SECONDS = 60  # after which something is wrong that no retry mends
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+    @property
+    def location(self) -> str:
+        """Where a redirect leads; "" if it is none."""
+        return self.headers.get("Location", "")
+
+
+@dataclass
+class Labeler:
+    """One person's browser. `statuses` counts every answer; 0 is none at all."""
+
+    port: int
+    session: str
+    history: History
+    slug: str = "faults"
+    statuses: Counter[int] = field(default_factory=Counter)
+    without_retry_after: int = 0
+
+    def post(self, path: str, form: Mapping[str, object], **headers: str) -> Answer:
+        """One POST. Errors: OSError, HTTPException when no answer comes."""
+        return self._send("POST", path, urlencode(dict(form)), headers)
+
+    def get(self, path: str) -> Answer:
+        """One GET."""
+        return self._send("GET", path, None, {})
+
+    def claim(self) -> str | None:
+        """The token of the next prompt; None when the queue has none for them."""
+        address = f"/p/{self.slug}/rank/claim/"
+        answer = self.until_answered(lambda: self.post(address, {}))
+        assert answer.status == 302, answer
+        found = PROMPT.search(answer.location)
+        return found[1] if found else None
+
+    def submit(
+        self,
+        token: str,
+        ranks: Mapping[str, int],
+        key: UUID,
+        *,
+        die: str = "",
+        replace: bool = False,
+    ) -> Answer:
+        """One attempt to submit, written into the history however it ends."""
+        content = Submission(uuid=key, ranks=ranks).body_sha256(token)
+        form: dict[str, object] = {f"tier_{letter}": r for letter, r in ranks.items()}
+        form |= {"submission_uuid": key, "telemetry": "{}"}
+        form |= {"replace": "on"} if replace else {}
+        headers = {"Accept": "application/json"} | ({"X-Die": die} if die else {})
+        fate = Fate.UNKNOWN
+        try:
+            answer = self.post(f"/p/{self.slug}/rank/{token}/", form, **headers)
+            fate = Fate.OK if answer.status in (200, 201) else Fate.FAIL
+        finally:
+            self.history.add(key, content, fate)
+        return answer
+
+    def rank_one(self, rng: random.Random, die: str = "") -> Answer | None:
+        """Claim, and submit until it is acknowledged; None when nothing was left.
+
+        With `die` the first attempt's process is killed at that moment.
+        """
+        token = self.claim()
+        if token is None:
+            return None
+        ranks, key = {letter: rng.randint(1, 4) for letter in LETTERS}, uuid4()
+        if die:
+            try:
+                self.submit(token, ranks, key, die=die)
+            except (OSError, http.client.HTTPException):
+                self.statuses[0] += 1
+            else:
+                raise AssertionError("the process was to die and answered")
+        return self.until_answered(lambda: self.submit(token, ranks, key))
+
+    def until_answered(self, send: Callable[[], Answer]) -> Answer:
+        """Send until something comes back that is neither silence nor a 503."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
+                answer = send()
+            except (OSError, http.client.HTTPException):
+                assert time.monotonic() < deadline, "no answer any more"
+                self.statuses[0] += 1
+                time.sleep(0.05)
+                continue
+            self.statuses[answer.status] += 1
+            if answer.status != 503:
+                return answer
+            assert time.monotonic() < deadline, "unavailable for good"
+            self.without_retry_after += "Retry-After" not in answer.headers
+            time.sleep(0.05)
+
+    def _send(
+        self, verb: str, path: str, body: str | None, headers: Mapping[str, str]
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        sent = {
+            "Cookie": f"sessionid={self.session}; csrftoken={CSRF}",
+            "X-CSRFToken": CSRF,
+            "Content-Type": "application/x-www-form-urlencoded",
+            **headers,
+        }
+        try:
+            connection.request(verb, path, body, sent)
+            response = connection.getresponse()
+            return Answer(
+                response.status, dict(response.getheaders()), response.read().decode()
+            )
+        finally:
+            connection.close()
