@@ -116,7 +116,7 @@ def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     ("name", "figures"),
     [
-        ("cycle", ["SQL statements, page", "CPU, a cycle", "cycle : SELECT 1"]),
+        ("cycle", ["SQL statements, submit", "CPU, a draft", "cycle : SELECT 1"]),
         ("first_key", ["own scripts", "first key"]),
     ],
 )

@@ -60,7 +60,7 @@ def measure(size: Size) -> list[Figure]:
     with fresh_site() as site, _browser() as browser:
         session = site.seed(prompt_lines(1))
         web = site.web_for_a_browser()
-        path = Labeler(web, session).claim()
+        path = Labeler(web, session).claim().path
         loads = [_load(browser, web, session, path) for _ in range(size.rounds)]
     weighed = loads[0]
     own = [size for url, size in weighed.gzipped.items() if url.endswith(".js")]
