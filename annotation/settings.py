@@ -79,6 +79,19 @@ if not EMBEDDED_POSTGRES:
     if _database["ENGINE"] != "django.db.backends.postgresql":
         raise ImproperlyConfigured("DATABASE_URL must begin with postgres://")
     _database["ENGINE"] = "annotation.postgres"
+# Of every connection, ours and those that DATABASE_URL describes; what the URL itself
+# says comes later and wins.
+LOCK_TIMEOUT = 3_000  # ms; who waits longer is told to come again
+IDLE_IN_TRANSACTION_TIMEOUT = 30_000  # ms; then Postgres ends what a dead process began
+_limits = (
+    f"-c lock_timeout={LOCK_TIMEOUT}"
+    f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT}"
+)
+_given: dict[str, Any] = _database.get("OPTIONS", {})
+_database["OPTIONS"] = {
+    **_given,
+    "options": f"{_limits} {_given.get('options', '')}".strip(),
+}
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
         **_database,
@@ -272,11 +285,12 @@ CONTENT_SECURITY_POLICY = {
 REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "annotation.api_tokens.ApiTokens",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["annotation.parsers.StrictJSONParser"],
+    "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": [
         "rest_framework.throttling.AnonRateThrottle",
@@ -287,7 +301,13 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 100,
 }
-SPECTACULAR_SETTINGS = {"TITLE": "Rankwell", "VERSION": "v1"}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Rankwell",
+    "VERSION": "v1",
+    "DESCRIPTION": "Ranking responses from a front end of one's own.",
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+}
 
 # --- Letters and logs -------------------------------------------------------------
 

@@ -51,6 +51,10 @@ class Kept:
     """The work of a form that could not be stored, to be shown again."""
 
     tiers: Mapping[str, str] = field(default_factory=dict)
+    ratings: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, Collection[str]] = field(default_factory=dict)
+    note: str = ""
+    raw: bool = False
     submission_uuid: UUID = field(default_factory=uuid4)
     telemetry: str = ""
     replace: bool = False

@@ -1,10 +1,11 @@
 """Addresses of the pages where people rank, and of those about what they answered."""
 
-from django.urls import path
+from django.urls import include, path
 
 from ranking import agreement_pages, dataset_pages, views
 
 urlpatterns = [
+    path("api/v1/", include("ranking.api_urls")),
     path("p/<slug:slug>/rank/", views.rank, name="rank"),
     path("p/<slug:slug>/rank/claim/", views.rank_claim, name="rank_claim"),
     path("p/<slug:slug>/rank/<slug:token>/", views.rank_prompt, name="rank_prompt"),

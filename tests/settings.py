@@ -16,7 +16,7 @@ from annotation.settings import DATABASES, DURABLE_WHEN_ON, LOGGING, STATIC_ROOT
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns when it is missing
 
 # Unit tests survive a power cut without their data; chaos tests keep the default.
-DATABASES["default"]["OPTIONS"]["options"] = "-c synchronous_commit=off"
+DATABASES["default"]["OPTIONS"]["options"] += " -c synchronous_commit=off"
 DURABLE_WHEN_ON.remove("synchronous_commit")
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGGING["root"]["level"] = "WARNING"

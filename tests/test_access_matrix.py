@@ -67,6 +67,11 @@ MEMBERS = allowed("labeler", "other", "researcher", "admin")
 LABELERS = allowed("labeler", "other")
 # What belongs to the labeler alone; to the other one it does not exist.
 ITS_LABELER: Answers = {**allowed("labeler"), "other": NOT_THERE}
+# By its token alone: it exists for nobody else, whatever their role.
+ITS_LABELER_BY_TOKEN: Answers = {
+    **ITS_LABELER,
+    **dict.fromkeys(("researcher", "admin"), NOT_THERE),
+}
 ADMINS = allowed("admin")
 STAFF = allowed("researcher", "admin")
 NOBODY: Answers = dict.fromkeys(ACTORS, REFUSED)
@@ -138,6 +143,10 @@ def the_labelers_assignment(cast: Cast) -> Arguments:
     claimed = claim(cast.labeler)
     assert claimed is not None
     return {**the_project(cast), "token": claimed.token}
+
+
+def the_labelers_token(cast: Cast) -> Arguments:
+    return {"token": the_labelers_assignment(cast)["token"]}
 
 
 def a_dataset(cast: Cast) -> Arguments:
@@ -230,6 +239,16 @@ ROWS = {
     "rank_prompt": row(the_labelers_assignment, GET=ITS_LABELER, POST=ITS_LABELER),
     "rank_renew": row(the_labelers_assignment, POST=ITS_LABELER),
     "rank_release": row(the_labelers_assignment, POST=ITS_LABELER),
+    # The API
+    "api_schema": row(nothing, GET=api(SIGNED_IN)),
+    "api_claim": row(POST=api(LABELERS)),
+    "api_history": row(GET=api(LABELERS)),
+    "api_draft": row(the_labelers_token, PUT=api(ITS_LABELER_BY_TOKEN)),
+    "api_heartbeat": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
+    "api_release": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
+    "api_skip": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
+    "api_submit": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
+    "api_compare": row(the_labelers_token, GET=api(ITS_LABELER_BY_TOKEN)),
     # Prompts and rankings from files
     "prompts": row(GET=ADMINS),
     "import_prompts": row(GET=ADMINS, POST=ADMINS),

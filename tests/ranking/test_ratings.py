@@ -1,4 +1,4 @@
-"""Ratings, flags and notes: what is let through, and when ratings and ranks disagree."""
+"""Ratings, flags and notes: what is taken, and when ratings and ranks disagree."""
 
 from itertools import combinations
 

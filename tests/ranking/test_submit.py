@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from annotation import queue
 from annotation.models import Assignment, AssignmentState, Membership, Project
 from annotation.shown import as_shown
-from ranking.models import Placement, Ranking, RankingStatus
+from ranking.models import Placement, Ranking, RankingStatus, RefusedSubmission
 from ranking.submit import ConflictError, Submission, Submitted, submit
 from ranking.weak_order import IncompleteRanking
 from tests.conftest import make_prompt
@@ -49,7 +49,7 @@ def stored(ranking: Ranking) -> dict[str, int]:
 
 def let_the_lease_run_out(assignment: Assignment) -> None:
     Assignment.objects.filter(pk=assignment.pk).update(
-        lease_until=Now() - timedelta(seconds=1)
+        lease_until=Now() - timedelta(hours=1)
     )
 
 
@@ -234,6 +234,67 @@ def test_who_means_to_replace_makes_a_revision_and_the_old_row_stays(
     assert third.status == RankingStatus.COUNTED
 
 
+def test_the_body_is_what_was_said_of_the_responses_too() -> None:
+    """What changes the meaning makes another body; gaps and clocks do not."""
+    said: dict[str, Any] = {
+        "uuid": UUID(int=1),
+        "ranks": ORDER,
+        "ratings": {"A": 3},
+        "flags": {"B": ["harmful", "wrong"]},
+        "note": "Hm.",
+    }
+    body = Submission(**said).body_sha256("token")
+    for name, other in {
+        "ranks": ORDER | {"A": 1},
+        "ratings": {"A": 4},
+        "flags": {"B": ["harmful"]},
+        "note": "Hm!",
+    }.items():
+        assert Submission(**said | {name: other}).body_sha256("token") != body
+    assert Submission(**said).body_sha256("another") != body
+    for name, same in {
+        "uuid": UUID(int=2),
+        "ranks": {"A": 5, "B": 3, "C": 5, "D": 9},
+        "flags": {"B": ["wrong", "harmful", "wrong"], "C": []},
+        "telemetry": {"active_ms": 1},
+        "render_mode": "raw",
+        "replace": True,
+    }.items():
+        assert Submission(**said | {name: same}).body_sha256("token") == body
+
+
+def test_both_bodies_of_one_key_are_kept_and_the_refused_one_once(
+    alice: Membership, assignment: Assignment
+) -> None:
+    key = uuid4()
+    sent(alice, assignment, uuid=key)
+    other = ORDER | {"A": 9}
+    for _ in range(3):
+        with pytest.raises(ConflictError, match="used for another") as refused:
+            sent(alice, assignment, other, uuid=key, telemetry={"n_moves": 1})
+        assert refused.value.stored == ORDER
+    kept = RefusedSubmission.objects.get()
+    assert (kept.assignment, kept.submission_uuid) == (assignment, key)
+    assert kept.content == {
+        "ranks": {"A": 4, "B": 1, "C": 2, "D": 3},
+        "ratings": {},
+        "flags": {},
+        "note": "",
+        "replace": False,
+        "telemetry": {"n_moves": 1},
+    }
+
+
+def test_a_replay_is_one_whatever_the_project_asks_for_by_now(
+    alice: Membership, assignment: Assignment
+) -> None:
+    key = uuid4()
+    sent(alice, assignment, uuid=key)
+    Project.objects.update(rate_first=True)
+    alice.project.refresh_from_db()
+    assert sent(alice, assignment, uuid=key).replayed
+
+
 # --- Late -------------------------------------------------------------------------
 
 
@@ -270,7 +331,7 @@ def test_a_submission_takes_nine_statements(
     assignment: Assignment,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    """BEGIN, SET, assignment, responses, rankings, UPDATE, 2 INSERT, COMMIT."""
+    """BEGIN, assignment, rankings, responses, UPDATE, 2 INSERT, DELETE, COMMIT."""
     with django_assert_num_queries(9):
         sent(alice, assignment, uuid=UUID(int=7))
 

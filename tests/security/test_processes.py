@@ -44,7 +44,7 @@ def test_the_api_denies_by_default() -> None:
 
 def test_the_api_knows_tokens_and_sessions_but_no_basic_auth() -> None:
     assert names("DEFAULT_AUTHENTICATION_CLASSES") == [
-        "TokenAuthentication",
+        "ApiTokens",
         "SessionAuthentication",
     ]
 

@@ -1,0 +1,17 @@
+"""Addresses of the API, under /api/v1/."""
+
+from django.urls import path
+
+from ranking import api, api_schema
+
+urlpatterns = [
+    path("schema/", api_schema.schema, name="api_schema"),
+    path("projects/<slug:slug>/claim", api.claim, name="api_claim"),
+    path("projects/<slug:slug>/history", api.history, name="api_history"),
+    path("assignments/<slug:token>/draft", api.draft, name="api_draft"),
+    path("assignments/<slug:token>/heartbeat", api.heartbeat, name="api_heartbeat"),
+    path("assignments/<slug:token>/release", api.release, name="api_release"),
+    path("assignments/<slug:token>/skip", api.skip, name="api_skip"),
+    path("assignments/<slug:token>/submit", api.submit_ranking, name="api_submit"),
+    path("assignments/<slug:token>/compare", api.compare, name="api_compare"),
+]

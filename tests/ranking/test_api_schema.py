@@ -1,0 +1,59 @@
+"""The OpenAPI schema is complete: no warning, every address, every answer."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+from knox.models import AuthToken
+
+from annotation.models import Membership
+
+FLOW = {
+    "/api/v1/projects/{slug}/claim": {"post"},
+    "/api/v1/projects/{slug}/history": {"get"},
+    "/api/v1/assignments/{token}/draft": {"put"},
+    "/api/v1/assignments/{token}/heartbeat": {"post"},
+    "/api/v1/assignments/{token}/release": {"post"},
+    "/api/v1/assignments/{token}/skip": {"post"},
+    "/api/v1/assignments/{token}/submit": {"post"},
+    "/api/v1/assignments/{token}/compare": {"get"},
+}
+
+
+def whole_schema() -> Any:
+    generator: Any = SchemaGenerator
+    return generator().get_schema(request=None, public=True)
+
+
+def test_the_schema_is_valid_and_nothing_had_to_be_guessed() -> None:
+    GENERATOR_STATS.reset()
+    schema = whole_schema()
+    validate: Any = validate_schema
+    validate(schema)
+    assert not GENERATOR_STATS, (
+        GENERATOR_STATS._warn_cache,
+        GENERATOR_STATS._error_cache,
+    )
+    paths = {path: set(verbs) for path, verbs in schema["paths"].items()}
+    assert {path: paths.get(path) for path in FLOW} == FLOW
+
+
+def test_the_answers_of_a_submission_are_told_apart() -> None:
+    schema = whole_schema()
+    submit = schema["paths"]["/api/v1/assignments/{token}/submit"]["post"]
+    assert set(submit["responses"]) == {"200", "201", "409", "422"}
+    body = schema["components"]["schemas"]["SubmitBody"]
+    assert set(body["required"]) == {"ranks", "submission_uuid"}
+
+
+@pytest.mark.django_db
+def test_who_has_a_token_can_read_it(alice: Membership) -> None:
+    _, token = AuthToken.objects.create(user=alice.user)
+    client = Client(headers={"Authorization": f"Token {token}"})
+    answer = client.get("/api/v1/schema/")
+    assert answer.status_code == 200
+    assert answer.json()["openapi"].startswith("3.")
+    assert Client().get("/api/v1/schema/").status_code == 401

@@ -1,0 +1,151 @@
+"""A ranking in the making is kept on the server, and no page overwrites another's."""
+
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.db.models import F
+from django.db.models.functions import Now
+
+from annotation.models import Assignment, Membership, Project
+from ranking.drafts import DraftConflictError, save_draft
+from ranking.models import Draft
+from tests.annotation.test_queue_races import at_once
+from tests.conftest import make_prompt
+from tests.ranking.test_submit import ORDER, claimed, sent
+
+pytestmark = pytest.mark.django_db
+TABS = 16
+
+
+def draft(**ranks: int) -> dict[str, Any]:
+    return {"ranks": ranks, "ratings": {}, "flags": {}, "note": ""}
+
+
+@pytest.fixture
+def assignment(project: Project, alice: Membership) -> Assignment:
+    make_prompt(project, slots=1)
+    return claimed(alice)
+
+
+def test_every_save_has_a_new_revision_and_the_databases_time(
+    assignment: Assignment,
+) -> None:
+    first = save_draft(assignment, rev=0, content=draft(A=1))
+    second = save_draft(assignment, rev=first.rev, content=draft(A=1, B=2))
+    assert (first.rev, second.rev) == (1, 2)
+    kept = Draft.objects.annotate(now=Now()).get()
+    assert (kept.rev, kept.content) == (2, draft(A=1, B=2))
+    assert kept.saved_at == second.saved_at >= first.saved_at
+    assert kept.saved_at <= kept.now
+
+
+@pytest.mark.parametrize("rev", [0, 1, 7])
+def test_a_page_that_does_not_know_the_newest_draft_is_told_and_shown_it(
+    assignment: Assignment, rev: int
+) -> None:
+    save_draft(assignment, rev=0, content=draft(A=1))
+    save_draft(assignment, rev=1, content=draft(A=2))
+    with pytest.raises(DraftConflictError) as refused:
+        save_draft(assignment, rev=rev, content=draft(A=9))
+    assert (refused.value.rev, refused.value.content) == (2, draft(A=2))
+    assert Draft.objects.get().content == draft(A=2)
+
+
+def test_who_was_told_can_save_over_what_they_were_shown(
+    assignment: Assignment,
+) -> None:
+    save_draft(assignment, rev=0, content=draft(A=1))
+    with pytest.raises(DraftConflictError) as refused:
+        save_draft(assignment, rev=0, content=draft(A=9))
+    assert save_draft(assignment, rev=refused.value.rev, content=draft(A=9)).rev == 2
+
+
+def test_the_draft_goes_when_the_ranking_is_stored(
+    alice: Membership, assignment: Assignment
+) -> None:
+    save_draft(assignment, rev=0, content=draft(A=1))
+    sent(alice, assignment)
+    assert not Draft.objects.exists()
+
+
+def test_a_refused_ranking_leaves_the_draft(
+    alice: Membership, assignment: Assignment
+) -> None:
+    save_draft(assignment, rev=0, content=draft(A=1))
+    with pytest.raises(ValueError, match="misses responses"):
+        sent(alice, assignment, {"A": 1})
+    assert Draft.objects.exists()
+
+
+def test_a_tab_that_saves_after_another_one_submitted_sees_what_is_stored(
+    alice: Membership, assignment: Assignment
+) -> None:
+    """Its draft does not come back from the dead."""
+    project = assignment.project
+    project.flags = ["harmful"]
+    project.save(update_fields=["flags"])
+    alice.project.flags = ["harmful"]
+    save_draft(assignment, rev=0, content=draft(A=1))
+    said: dict[str, Any] = {
+        "ratings": {"A": 3, "B": 7},
+        "flags": {"B": ["harmful"]},
+        "note": "Hm.",
+    }
+    sent(alice, assignment, ORDER, **said)
+    with pytest.raises(DraftConflictError) as refused:
+        save_draft(assignment, rev=1, content=draft(A=2))
+    assert refused.value.rev == 0
+    assert refused.value.content == {"ranks": ORDER, **said}
+    assert not Draft.objects.exists()
+
+
+def test_without_a_draft_and_a_ranking_there_is_nothing_to_show(
+    assignment: Assignment,
+) -> None:
+    """Such as after the prompt was given back and came again."""
+    with pytest.raises(DraftConflictError) as refused:
+        save_draft(assignment, rev=3, content=draft(A=1))
+    assert (refused.value.rev, refused.value.content) == (0, None)
+
+
+# --- At once ----------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("rev", [0, 1])
+def test_of_many_tabs_that_know_the_same_revision_one_saves(
+    assignment: Assignment, rev: int
+) -> None:
+    """The others are told, and nothing of the one that saved is lost."""
+    if rev:
+        save_draft(assignment, rev=0, content=draft())
+
+    def save(tab: int) -> int | None:
+        try:
+            return save_draft(assignment, rev=rev, content=draft(A=tab)).rev
+        except DraftConflictError:
+            return None
+
+    tabs = list(range(1, TABS + 1))
+    saved = dict(zip(tabs, at_once(save, tabs), strict=True))
+    winners = [tab for tab in tabs if saved[tab] is not None]
+    assert len(winners) == 1
+    kept = Draft.objects.get()
+    assert (kept.rev, kept.content) == (rev + 1, draft(A=winners[0]))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_condition_saves_are_lost(assignment: Assignment) -> None:
+    """The control: looked at first and written then, all believe that they saved."""
+    save_draft(assignment, rev=0, content=draft())
+
+    def look_then_write(tab: int) -> bool:
+        if Draft.objects.get().rev != 1:
+            return False
+        all_have_looked.wait(timeout=60)
+        Draft.objects.update(rev=F("rev") + 1, content=draft(A=tab))
+        return True
+
+    all_have_looked = Barrier(TABS)
+    assert at_once(look_then_write, list(range(TABS))).count(True) > 1
