@@ -10,6 +10,7 @@ from django.core.files.base import ContentFile, File
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 OWN_SCRIPTS = "js/"
+HASH = re.compile(r"\.[0-9a-f]{12}(?=\.js$)")
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([a-z_]+\.js)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?function |const |let )", re.MULTILINE)
 LEFT_OVER = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
@@ -29,13 +30,26 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[m
         except ValueError:
             return name
 
+    def file_hash(self, name: str | None, content: "File[bytes] | None" = None) -> str:
+        """Of a script of ours: the hash of all that is joined in it."""
+        if name and _is_own_script(name):  # no name: the manifest's
+            content = ContentFile(served(name).encode())
+        return str(super().file_hash(name, content))
+
     def _save(self, name: str, content: "File[bytes]") -> str:
         """A script of ours is served with what it imports: a browser far away would
         ask for module after module, and apart they compress a quarter worse.
+
+        Called for its own name and for the hashed one, each time with the source.
         """
-        if name.startswith(OWN_SCRIPTS) and name.endswith(".js"):
-            content = ContentFile(served(name).encode())
+        source = HASH.sub("", name)
+        if _is_own_script(source):
+            content = ContentFile(served(source).encode())
         return str(super()._save(name, content))
+
+
+def _is_own_script(name: str) -> bool:
+    return name.startswith(OWN_SCRIPTS) and name.endswith(".js")
 
 
 def served(name: str) -> str:
