@@ -2,12 +2,14 @@
 
 from django.urls import include, path
 
-from ranking import agreement_pages, dataset_pages, views
+from ranking import agreement_pages, ahead, dataset_pages, views
 
 urlpatterns = [
     path("api/v1/", include("ranking.api_urls")),
     path("p/<slug:slug>/rank/", views.rank, name="rank"),
     path("p/<slug:slug>/rank/claim/", views.rank_claim, name="rank_claim"),
+    path("p/<slug:slug>/rank/prefetch/", ahead.rank_prefetch, name="rank_prefetch"),
+    path("p/<slug:slug>/rank/unsent/", ahead.rank_unsent, name="rank_unsent"),
     path("p/<slug:slug>/rank/<slug:token>/", views.rank_prompt, name="rank_prompt"),
     path("p/<slug:slug>/rank/<slug:token>/renew/", views.rank_renew, name="rank_renew"),
     path(

@@ -236,6 +236,8 @@ ROWS = {
     # Ranking
     "rank": row(GET=LABELERS),
     "rank_claim": row(POST=LABELERS),
+    "rank_prefetch": row(POST=LABELERS),
+    "rank_unsent": row(GET=LABELERS),
     "rank_prompt": row(the_labelers_assignment, GET=ITS_LABELER, POST=ITS_LABELER),
     "rank_renew": row(the_labelers_assignment, POST=ITS_LABELER),
     "rank_release": row(the_labelers_assignment, POST=ITS_LABELER),

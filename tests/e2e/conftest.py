@@ -7,7 +7,9 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from annotation.models import Membership
+from annotation.models import Membership, Project
+from tests.conftest import make_prompt
+from tests.e2e.rank_steps import started
 
 DESKTOP = {"width": 1200, "height": 800}
 PHONE = {"width": 390, "height": 780}
@@ -30,6 +32,13 @@ class Visit:
 
 
 Visitor = Callable[..., Visit]
+
+
+@pytest.fixture
+def nine(project: Project, alice: Membership, visit: Visitor) -> Visit:
+    """alice's window with a prompt of nine responses."""
+    make_prompt(project, k=9)
+    return started(visit(alice))
 
 
 @pytest.fixture

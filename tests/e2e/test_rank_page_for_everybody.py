@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from annotation import queue
 from annotation.models import Instructions, Membership, Project, Prompt
 from tests.e2e.conftest import DESKTOP, PHONE, Visitor
-from tests.e2e.test_rank_page_in_a_browser import started
+from tests.e2e.rank_steps import started
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 

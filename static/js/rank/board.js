@@ -1,105 +1,29 @@
 // The small board: chips in tiers, moved by click or tap (chip, then tier) or dragged.
 // It is changed in place and never redrawn, so that focus stays where it is.
 import { highest, whereIs } from "./order.js";
-import { say } from "./talk.js";
+import { at, on, say, words } from "./talk.js";
 
 // Px before a press becomes a drag.
 const THRESHOLD = 6;
 const PLACES = ".gap, li[data-tier], #pool";
 
-export function makeBoard(root, moved) {
-  const rows = [...root.querySelectorAll("li[data-tier]")];
-  const chips = [...root.querySelectorAll(".chip")];
-  const pool = root.querySelector("#pool");
-  let shown = {};
-  // The chip in hand after a click.
-  let picked = null;
-  // The chip under the pointer: {chip, x, y, over, dragged}.
-  let held = null;
+let root;
+let rows;
+let chips;
+let moved;
+let shown;
+// The chip in hand after a click.
+let picked;
+// The chip under the pointer: {chip, x, y, over, dragged}.
+let held;
 
-  function pick(chip) {
-    picked = chip;
-    root.classList.toggle("picking", Boolean(chip));
-    for (const one of chips) one.ariaPressed = String(one === chip);
-    if (chip) say(`Response ${chip.dataset.letter} picked up. Choose a tier.`);
-  }
-
-  function putDown() {
-    const letter = picked?.dataset.letter;
-    if (!letter) return false;
-    pick(null);
-    say(`Response ${letter} put down, still ${whereIs(shown, letter)}.`);
-    return true;
-  }
-
-  function drop(chip, place, how) {
-    pick(null);
-    const tier = place.dataset.gap ?? place.dataset.tier ?? 0;
-    moved(chip.dataset.letter, Number(tier), { fresh: "gap" in place.dataset, how });
-  }
-
-  function draw(tiers) {
-    shown = tiers;
-    const focused = document.activeElement;
-    rows.forEach((row, i) => (row.hidden = i > highest(tiers)));
-    for (const chip of chips) {
-      const { letter } = chip.dataset;
-      const home = tiers[letter] ? rows[tiers[letter] - 1].querySelector(".chips") : pool;
-      const after = [...home.children].find((other) => other.dataset.letter > letter);
-      if (chip.parentElement !== home) home.insertBefore(chip, after ?? null);
-      chip.ariaLabel = `Response ${letter}, ${whereIs(tiers, letter)}`;
-    }
-    if (chips.includes(focused)) focused.focus({ preventScroll: true });
-  }
-
-  root.onclick = (event) => {
-    const chip = event.target.closest(".chip");
-    const place = event.target.closest(PLACES);
-    // The click that ends a drag.
-    if (held?.dragged) held = null;
-    else if (picked && picked !== chip && place && !(chip && place === pool)) {
-      const choice = picked;
-      drop(choice, place, "tap");
-      choice.focus();
-    } else if (chip === picked) putDown();
-    else if (chip) pick(chip);
-  };
-
-  // --- Dragging: dropped only when released over a place -----------------------------
-
-  function follow(event) {
-    const [x, y] = [event.clientX - held.x, event.clientY - held.y];
-    if (!held.dragged && Math.hypot(x, y) < THRESHOLD) return;
-    held.dragged = true;
-    root.classList.add("dragging");
-    held.chip.classList.add("dragged");
-    held.chip.style.transform = `translate(${x}px, ${y}px)`;
-    const below = document.elementFromPoint(event.clientX, event.clientY);
-    hover(below?.closest(PLACES));
-  }
-
-  function hover(place) {
-    held.over?.classList.remove("over");
-    held.over = place;
-    place?.classList.add("over");
-  }
-
-  function release(dropped) {
-    if (!held || held.ended) return;
-    const { chip, over, dragged } = held;
-    hover(null);
-    held.ended = true;
-    root.classList.remove("dragging");
-    chip.classList.remove("dragged");
-    chip.style.transform = "";
-    if (!dragged) held = null;
-    else if (dropped && over) drop(chip, over, "drag");
-    else {
-      const { letter } = chip.dataset;
-      say(`Move cancelled. Response ${letter} stays ${shown[letter] ? "in " : ""}${whereIs(shown, letter)}.`);
-    }
-  }
-
+export function beginBoard(onMove, signal) {
+  root = at("board");
+  rows = [...root.querySelectorAll("li[data-tier]")];
+  chips = [...root.querySelectorAll(".chip")];
+  moved = onMove;
+  picked = held = null;
+  root.onclick = clicked;
   for (const chip of chips) {
     chip.onpointerdown = (event) => {
       if (event.button || !event.isPrimary) return;
@@ -108,9 +32,88 @@ export function makeBoard(root, moved) {
     };
     chip.onpointermove = (event) => held && !held.ended && follow(event);
     chip.onpointerup = () => release(true);
-    chip.onpointercancel = () => release(false);
+    chip.onpointercancel = () => release();
   }
-  document.addEventListener("keydown", (event) => event.key === "Escape" && release(false), true);
+  on("keydown", (event) => event.key === "Escape" && release(), signal);
+}
 
-  return { draw, putDown };
+export function drawBoard(tiers) {
+  shown = tiers;
+  const focused = document.activeElement;
+  rows.forEach((row, i) => (row.hidden = i > highest(tiers)));
+  for (const chip of chips) {
+    const { letter } = chip.dataset;
+    const home = tiers[letter] ? rows[tiers[letter] - 1].querySelector(".chips") : at("pool");
+    const after = [...home.children].find((other) => other.dataset.letter > letter);
+    if (chip.parentElement !== home) home.insertBefore(chip, after ?? null);
+    chip.ariaLabel = words("chip", letter, whereIs(tiers, letter));
+  }
+  if (chips.includes(focused)) focused.focus({ preventScroll: true });
+}
+
+function pick(chip) {
+  picked = chip;
+  root.classList.toggle("picking", Boolean(chip));
+  for (const one of chips) one.ariaPressed = String(one === chip);
+  if (chip) say(words("pickedUp", chip.dataset.letter));
+}
+
+// False if there is no chip in hand.
+export function putDown() {
+  const letter = picked?.dataset.letter;
+  if (!letter) return false;
+  pick(null);
+  say(words("putDown", letter, whereIs(shown, letter)));
+  return true;
+}
+
+function drop(chip, place, how) {
+  pick(null);
+  const tier = place.dataset.gap ?? place.dataset.tier ?? 0;
+  moved(chip.dataset.letter, Number(tier), { fresh: "gap" in place.dataset, how });
+}
+
+function clicked({ target }) {
+  const chip = target.closest(".chip");
+  const place = target.closest(PLACES);
+  // The click that ends a drag.
+  if (held?.dragged) held = null;
+  else if (picked && picked !== chip && place && !(chip && place === at("pool"))) {
+    const choice = picked;
+    drop(choice, place, "tap");
+    choice.focus();
+  } else if (chip === picked) putDown();
+  else if (chip) pick(chip);
+}
+
+// --- Dragging: dropped only when released over a place -------------------------------
+
+function follow({ clientX, clientY }) {
+  const [x, y] = [clientX - held.x, clientY - held.y];
+  if (!held.dragged && Math.hypot(x, y) < THRESHOLD) return;
+  held.dragged = true;
+  root.classList.add("dragging");
+  held.chip.classList.add("dragged");
+  held.chip.style.transform = `translate(${x}px, ${y}px)`;
+  hover(document.elementFromPoint(clientX, clientY)?.closest(PLACES));
+}
+
+function hover(place) {
+  held.over?.classList.remove("over");
+  held.over = place;
+  place?.classList.add("over");
+}
+
+function release(dropped) {
+  if (!held || held.ended) return;
+  const { chip, over, dragged } = held;
+  const { letter } = chip.dataset;
+  hover();
+  held.ended = true;
+  root.classList.remove("dragging");
+  chip.classList.remove("dragged");
+  chip.style.transform = "";
+  if (!dragged) held = null;
+  else if (dropped && over) drop(chip, over, "drag");
+  else say(words("cancelled", letter, whereIs(shown, letter, "inTier")));
 }

@@ -1,39 +1,45 @@
-// What this device remembers and measures. Storage may be full or forbidden; everything works
-// without it, and `saveDraft` says so.
+// What this device remembers and measures. Storage may be full or forbidden; everything
+// works without it, and `store` says so.
+import { on } from "./talk.js";
 
 const DRAFT = "draft:";
 const LONGEST = 30 * 24 * 3600 * 1000;
 
-const tried = (action) => {
+export function load(key) {
   try {
-    return action();
+    return JSON.parse(localStorage[key]);
   } catch {
     return null;
   }
-};
+}
 
-// The work on a prompt from the first move until it is stored: letters and tiers, no
-// text.
-export const loadDraft = (token) => tried(() => JSON.parse(localStorage[DRAFT + token]));
-export const clearDraft = (token) => tried(() => localStorage.removeItem(DRAFT + token));
-export const saveDraft = (token, draft) =>
-  tried(() => {
-    localStorage[DRAFT + token] = JSON.stringify({ ...draft, at: Date.now() });
+export function store(key, value) {
+  try {
+    localStorage[key] = JSON.stringify(value);
     return true;
-  });
-
-// Signing out clears all drafts; a page that opens clears those older than a month.
-export function clearDrafts(unless = 0) {
-  for (const key of tried(() => Object.keys(localStorage)) ?? []) {
-    const token = key.startsWith(DRAFT) && key.slice(DRAFT.length);
-    if (token && !(unless && loadDraft(token)?.at > Date.now() - LONGEST)) clearDraft(token);
+  } catch {
+    return false;
   }
 }
 
+// The work on a prompt from the first move until it is stored: letters and tiers, no
+// text.
+export const loadDraft = (token) => load(DRAFT + token);
+export const saveDraft = (token, draft) => store(DRAFT + token, { ...draft, at: Date.now() });
+
+// Signing out clears all drafts; a page that opens clears those older than a month.
+export function clearDrafts(isOver) {
+  for (const key of Object.keys(localStorage)) {
+    const token = key.startsWith(DRAFT) && key.slice(DRAFT.length);
+    if (token && isOver(token, loadDraft(token))) localStorage.removeItem(key);
+  }
+}
+export const isOld = (_, draft) => !(draft?.at > Date.now() - LONGEST);
+
 // A checkbox that is on the next page as it was left here; gives its state.
 export function remembered(box) {
-  box.checked = tried(() => localStorage[box.id]) !== "off";
-  box.onchange = () => tried(() => (localStorage[box.id] = box.checked ? "on" : "off"));
+  box.checked = load(box.id) ?? true;
+  box.onchange = () => store(box.id, box.checked);
   return () => box.checked;
 }
 
@@ -41,12 +47,12 @@ export function remembered(box) {
 // visible. Moves are counted by how they were made.
 
 const LONGEST_GAP = 30_000;
-const SIGNS = ["keydown", "pointerdown", "wheel", "scroll"];
+const SIGNS = "keydown pointerdown wheel scroll visibilitychange";
 
-export function startClock(before) {
-  const measured = { active_ms: 0, wall_ms: 0, n_moves: 0, n_undos: 0, ...before };
+export function startClock(measured, signal) {
   let last = performance.now();
   let awake = !document.hidden;
+  for (const name of ["active_ms", "wall_ms", "n_moves", "n_undos"]) measured[name] ??= 0;
 
   function tick() {
     const gap = performance.now() - last;
@@ -55,22 +61,6 @@ export function startClock(before) {
     last += gap;
     awake = !document.hidden;
   }
-  for (const sign of SIGNS) {
-    document.addEventListener(sign, tick, { passive: true, capture: true });
-  }
-  document.addEventListener("visibilitychange", tick);
-
-  return {
-    measured() {
-      tick();
-      return measured;
-    },
-    moved(how) {
-      tick();
-      measured.n_moves += 1;
-      measured[`n_${how}`] = (measured[`n_${how}`] ?? 0) + 1;
-      measured.first_ms ??= measured.wall_ms;
-    },
-    undid: () => (measured.n_undos += 1),
-  };
+  on(SIGNS, tick, signal);
+  return tick;
 }

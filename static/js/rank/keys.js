@@ -1,42 +1,91 @@
-// Which command a key means; undefined when it is none of ours.
+// Keys: what each one does, and the order line, where keys mean letters.
+import { putDown } from "./board.js";
+import {
+  cards, count, enterLine, focused, form, go, goOn, isFull, keys, leaveLine, letters, place,
+  redo, settle, shiftBy, undo,
+} from "./bench.js";
+import { read } from "./order.js";
+import { fold } from "./reading.js";
+import { at, say, words } from "./talk.js";
 
-const COMMANDS = {
-  J: { do: "go", to: "next" },
-  K: { do: "go", to: "previous" },
-  N: { do: "go" },
-  U: { do: "undo" },
-  X: { do: "fold" },
-  "/": { do: "line" },
-  ",": { do: "shift", step: -1 },
-  ".": { do: "shift", step: 1 },
-  Backspace: { do: "place", tier: 0 },
+const step = (letter, by) => go(letters.at((letters.indexOf(letter) + by) % letters.length));
+const requestSubmit = () => form.requestSubmit(at("submit"));
+
+function set(letter, tier, fresh) {
+  if (letter && place(letter, tier, { fresh, how: "key" }) && tier) goOn(letter);
+}
+
+function openLine() {
+  if (!at("line").offsetParent) at("open-board").click();
+  at("line").focus();
+}
+
+const KEYS = {
+  J: (letter) => step(letter, 1),
+  K: (letter) => step(letter, -1),
+  N: goOn,
+  U: undo,
+  X: (letter, event) =>
+    fold(cards.filter((card) => event.shiftKey || card.dataset.letter === letter)),
+  "/": openLine,
+  ",": (letter) => letter && shiftBy(letter, -1),
+  ".": (letter) => letter && shiftBy(letter, 1),
+  Backspace: (letter) => set(letter, 0),
 };
 
 // By place on the keyboard, so that a French row of digits works; a numeric pad
 // counts only while it types digits (NumLock).
-function digit(event) {
-  const found = /^(Digit|Numpad)([0-9])$/.exec(event.code);
-  if (!found || (found[1] === "Numpad" && !/^[0-9]$/.test(event.key))) return undefined;
-  return { do: "place", tier: Number(found[2]), fresh: event.shiftKey && found[2] !== "0" };
+function digit({ code, key, shiftKey }) {
+  const [, row, text] = /^(Digit|Numpad)(\d)$/.exec(code) ?? [];
+  if (!row || (row === "Numpad" && !/^\d$/.test(key))) return undefined;
+  const tier = Number(text);
+  return (letter) => set(letter, tier, shiftKey && tier > 0);
 }
 
 // The letter typed, or on a keyboard without Latin letters the one at its place.
-function latin(event) {
-  if (/^[a-z]$/i.test(event.key)) return event.key.toUpperCase();
-  const foreign = /^\p{L}$/u.test(event.key) && /^Key([A-Z])$/.exec(event.code);
-  return foreign ? foreign[1] : event.key;
+function latin({ key, code }) {
+  if (/^[a-z]$/i.test(key)) return key.toUpperCase();
+  return (/^\p{L}$/u.test(key) && /^Key([A-Z])$/.exec(code)?.[1]) || key;
 }
 
-export function command(event, letters, singleKeys) {
-  if (event.isComposing || event.altKey) return undefined;
+function meaning(event, singleKeys) {
   const key = latin(event);
   if (event.ctrlKey || event.metaKey) {
-    if (key === "Enter") return { do: "submit" };
-    if (key === "Z") return { do: event.shiftKey ? "redo" : "undo" };
-    return key === "Y" ? { do: "redo" } : undefined;
+    if (key === "Z") return event.shiftKey ? redo : undo;
+    return { Enter: requestSubmit, Y: redo }[key];
   }
   if (!singleKeys) return undefined;
-  if (letters.includes(key)) return { do: "go", to: key };
-  if (key === "X" && event.shiftKey) return { do: "fold", all: true };
-  return digit(event) ?? COMMANDS[key];
+  if (letters.includes(key)) return () => go(key);
+  return digit(event) ?? KEYS[key] ?? keys[key];
+}
+
+const TEXT = "textarea, input:not([type=checkbox], [type=radio])";
+
+// Keys are ours while the focus is in the form; in a text field only Ctrl+Enter is.
+export function listen(singleKeys) {
+  form.onkeydown = (event) => {
+    if (event.isComposing || event.altKey || (event.key === "Escape" && putDown())) return;
+    const act = meaning(event, singleKeys());
+    if (!act || (event.target.matches(TEXT) && act !== requestSubmit)) return;
+    // Also for a key held down, or the select under it would take the repeats.
+    event.preventDefault();
+    if (!event.repeat) act(focused(), event);
+  };
+}
+
+export function followLine() {
+  const line = at("line");
+  line.onfocus = enterLine;
+  line.onblur = () => leaveLine();
+  line.oninput = () => {
+    settle(read(line.value, letters));
+    say(words(isFull() ? "allRanked" : "inOrder", count(), letters.length));
+  };
+  line.onkeydown = (event) => {
+    const escape = event.key === "Escape";
+    if (event.isComposing || !(escape || (event.key === "Enter" && !event.ctrlKey))) return;
+    event.preventDefault();
+    if (escape) leaveLine("restore");
+    if (escape || isFull()) at("submit").focus();
+  };
 }

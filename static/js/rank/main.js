@@ -1,258 +1,142 @@
-// The ranking page. The selects are the form's real inputs; everything here is a
-// quicker way to set them.
-import { makeBoard } from "./board.js";
-import { clearDraft, clearDrafts, loadDraft, remembered, saveDraft, startClock } from "./device.js";
-import { command } from "./keys.js";
-import * as order from "./order.js";
-import { foldable, followPrompt, reachable } from "./reading.js";
-import { post, say, warn } from "./talk.js";
+// The ranking page. The selects are the form's real inputs; everything here is a quicker
+// way to set them. Pages follow one another without a load: `start` begins one, and
+// `leave` ends it by aborting its signal.
+import { following, lookAhead, swap } from "./ahead.js";
+import {
+  begin, cards, draw, form, isFull, letters, measured, place, ranked, tiers, worked,
+} from "./bench.js";
+import { beginBoard } from "./board.js";
+import { clearDrafts, isOld, load, remembered, store } from "./device.js";
+import { content, keepDrafts } from "./drafts.js";
+import { followLine, listen } from "./keys.js";
+import { hold } from "./lease.js";
+import { missing } from "./order.js";
+import { entryOf, me, put, retry, send, watch } from "./outbox.js";
+import { beginReading, followPrompt } from "./reading.js";
+import { at, button, on, say, warn, words } from "./talk.js";
 
-const at = (id) => document.getElementById(id);
-const form = at("ranking");
-const line = at("line");
-const submit = at("submit");
-const { token, renew, lease } = form.dataset;
-const cards = [...form.querySelectorAll("article")];
-const letters = cards.map((card) => card.dataset.letter);
-const select = (letter) => at(`t${letter}`);
+let page;
+let token;
+// Here only until this page's ranking has arrived: there was no next page.
+let stays;
 
-const past = [];
-const future = [];
-let tiers = Object.fromEntries(letters.map((l) => [l, Number(select(l).value)]));
-// The order when the order line was entered.
-let lineBefore = null;
-let busy = false;
+// How many were ranked on this device today (UTC).
+const today = () => `${new Date().toISOString().slice(0, 10)} ${me()}`;
+const done = () => (load("done")?.day === today() ? load("done").count : 0);
+const isQueued = () => entryOf(token) && !entryOf(token).reason;
+const isBusy = () => form.ariaBusy === "true";
 
-const refused = "refused" in form.dataset;
-const draft = refused ? null : loadDraft(token);
-const clock = startClock(draft?.measured);
-const board = makeBoard(at("board"), placeAt);
-const fold = foldable(cards);
-const singleKeys = remembered(at("single-keys"));
-const startOnA = remembered(at("start-on-a"));
-
-// --- Showing it -------------------------------------------------------------------
-
-const full = () => !order.unranked(tiers).length;
-const count = () => letters.length - order.unranked(tiers).length;
-const ranked = () => `${count()} of ${letters.length} ranked`;
-const off = (id, disabled) => (at(id).ariaDisabled = String(disabled));
-const time = (when) => new Date(when).toTimeString().slice(0, 5);
-
-function draw() {
-  for (const card of cards) {
-    const { letter } = card.dataset;
-    select(letter).value = tiers[letter] || "";
-    card.classList.toggle("placed", tiers[letter] > 0);
-  }
-  board.draw(tiers);
-  if (document.activeElement !== line) line.value = order.write(tiers);
-  at("count").textContent = ranked();
-  off("submit", !full());
-  off("undo", !past.length);
-  off("redo", !future.length);
-}
-
-function keep() {
-  const uuid = form.elements.submission_uuid.value;
-  const saved = saveDraft(token, { tiers, uuid, measured: clock.measured() });
-  at("saved").textContent = saved ? `Saved ${time(Date.now())}` : form.dataset.unsaved;
-}
-
-function go(letter) {
-  const card = at(`r${letter}`);
-  select(letter).focus({ preventScroll: true });
-  const fits = card.offsetHeight < innerHeight * 0.7;
-  card.scrollIntoView({ block: fits ? "nearest" : "start" });
-}
-
-function goOn(letter) {
-  const following = order.next(tiers, letter);
-  if (following) go(following);
-  else submit.focus();
-}
-
-// --- Changing it ------------------------------------------------------------------
-
-// Takes over an order, without empty tiers once it is complete; says if it had some.
-function settle(next) {
-  tiers = order.unranked(next).length ? next : order.compacted(next);
-  warn();
-  draw();
-  keep();
-  const had = order.highest(next) !== order.highest(tiers);
-  return had ? ` Empty tiers removed, ${order.highest(tiers)} tiers.` : "";
-}
-
-function remember(letter, how) {
-  past.push({ tiers: lineBefore ?? tiers, letter });
-  future.length = 0;
-  clock.moved(how);
-}
-
-function move(next, letter, how, sentence = order.placed) {
-  remember(letter, how);
-  const removed = settle(next);
-  say(sentence(tiers, letter) + removed);
-}
-
-function placeAt(letter, tier, { fresh, how }) {
-  if (tier > letters.length) say(`Tiers go from 1 to ${letters.length}.`);
-  else if (fresh) move(order.insert(tiers, letter, tier), letter, how, order.alone);
-  else move(order.place(tiers, letter, tier), letter, how);
-  return tier <= letters.length;
-}
-
-function shift(letter, step) {
-  const next = order.shift(tiers, letter, step);
-  if (next !== tiers) move(next, letter, "key");
-  else if (tiers[letter]) say(`Response ${letter} is already ${step < 0 ? "best" : "last"}.`);
-  else say(`Response ${letter} is unranked.`);
-}
-
-function stepBack(from, to, word) {
-  const step = from.pop();
-  if (!step) return;
-  const { letter } = step;
-  to.push({ tiers, letter });
-  clock.undid();
-  settle(step.tiers);
-  if (letter) {
-    go(letter);
-    say(`${word}: response ${letter} back ${tiers[letter] ? "in" : "to"} ${order.whereIs(tiers, letter)}.`);
-  } else say(`${word}: the order line.`);
-}
-const undo = () => stepBack(past, future, "Undone");
-const redo = () => stepBack(future, past, "Redone");
-
-// --- Keys -------------------------------------------------------------------------
-
-const COMMANDS = {
-  place({ tier, fresh }, letter) {
-    if (letter && placeAt(letter, tier, { fresh, how: "key" }) && tier) goOn(letter);
-  },
-  go({ to }, letter) {
-    const step = { next: 1, previous: -1 }[to];
-    if (step) go(letters.at((letters.indexOf(letter) + step) % letters.length));
-    else if (to) go(to);
-    else goOn(letter);
-  },
-  shift: ({ step }, letter) => letter && shift(letter, step),
-  fold: ({ all }, letter) => fold(cards.filter((card) => all || card.dataset.letter === letter)),
-  line() {
-    if (!line.offsetParent) at("open-board").click();
-    line.focus();
-  },
-  undo,
-  redo,
-  submit: () => form.requestSubmit(submit),
-};
-
-form.onkeydown = (event) => {
-  if (event.key === "Escape" && board.putDown()) return;
-  const found = command(event, letters, singleKeys());
-  if (!found || (event.target === line && found.do !== "submit")) return;
-  // Also for a key held down, or the select under it would take the repeats.
-  event.preventDefault();
-  if (event.repeat) return;
-  COMMANDS[found.do](found, event.target.closest("[data-letter]")?.dataset.letter);
-};
-
-// --- The order line ---------------------------------------------------------------
-
-line.onfocus = () => (lineBefore = tiers);
-line.onblur = () => {
-  if (tiers !== lineBefore) remember(null, "line");
-  lineBefore = null;
-  draw();
-};
-line.oninput = () => {
-  settle(order.read(line.value, letters));
-  say(full() ? "All ranked." : `${count()} of ${letters.length} in order.`);
-};
-line.onkeydown = (event) => {
-  const leave = event.key === "Escape" || (event.key === "Enter" && !event.ctrlKey);
-  if (event.isComposing || !leave) return;
-  event.preventDefault();
-  if (event.key === "Escape") {
-    tiers = lineBefore;
-    keep();
-    submit.focus();
-  } else if (full()) submit.focus();
-};
-
-// --- Submitting -------------------------------------------------------------------
-
-function notStored({ outcome, message, submission_uuid: uuid, replace }) {
-  if (uuid) form.elements.submission_uuid.value = uuid;
-  if (replace) {
-    form.elements.replace.value = "on";
-    submit.textContent = form.dataset.replace;
-  }
-  keep();
-  const signIn = outcome === "signedOut" ? at("sign-in").content.cloneNode(true) : "";
-  warn(message ?? form.dataset[outcome], signIn);
-}
-
-form.onsubmit = async (event) => {
-  event.preventDefault();
-  if (busy) return;
-  if (!full()) {
-    warn(order.missing(tiers));
+// To the next page. Where there is none this one stays, until its ranking has arrived.
+async function goOn(news = "") {
+  const next = await following();
+  const previous = form.action;
+  const comesBack = isQueued() && next.url?.includes(token);
+  if (next.outcome !== "done" || comesBack) {
+    stays = true;
+    say(news);
+    warn(`${news} ${words("noNext")} `, button(words("next"), () => goOn()));
     return;
   }
-  busy = true;
+  page.abort();
+  if (!swap(next)) location.assign(next.url);
+  else start(news, previous);
+}
+
+async function submit(event) {
+  event.preventDefault();
+  if (isBusy()) return;
+  if (!isFull()) {
+    warn(missing(tiers));
+    return;
+  }
   form.ariaBusy = "true";
-  say("Submitting…");
-  form.elements.telemetry.value = JSON.stringify(clock.measured());
-  const answer = await post(form.action, new FormData(form));
-  if (answer.outcome === "done") {
-    clearDraft(token);
-    location.assign(answer.next);
+  say(words("submitting"));
+  worked();
+  const { submission_uuid: uuid, telemetry, replace } = form.elements;
+  telemetry.value = JSON.stringify(measured);
+  const entry = {
+    token,
+    user: me(),
+    page: form.action,
+    address: `${form.dataset.api}submit`,
+    at: Date.now(),
+    body: {
+      ...content(),
+      submission_uuid: uuid.value,
+      telemetry: measured,
+      replace: Boolean(replace.value),
+    },
+  };
+  const kept = put(token, entry);
+  after(await send(entry), kept);
+}
+
+function after({ outcome, status, message }, kept) {
+  if (outcome === "done") {
+    store("done", { day: today(), count: done() + 1 });
+    goOn(words(status));
     return;
   }
-  busy = false;
+  if (outcome === "unreached" && kept) {
+    retry();
+    goOn(words("queued"));
+    return;
+  }
   form.ariaBusy = "false";
-  notStored(answer);
-};
-
-// While somebody is at work the prompt stays theirs: asked for three times a lease.
-let renewedAt = 0;
-setInterval(async () => {
-  const worked = clock.measured().active_ms;
-  if (worked === renewedAt) return;
-  renewedAt = worked;
-  const { held } = await post(renew, {});
-  if (held === false) warn(form.dataset.lost);
-}, lease * 20_000);
-
-// --- Start ------------------------------------------------------------------------
-
-for (const letter of letters) {
-  select(letter).onchange = (event) =>
-    placeAt(letter, Number(event.target.value), { how: "select" });
+  if (outcome === "refused") {
+    // The server's page says what to mend, and shows both of two rankings.
+    put(token);
+    form.onsubmit = null;
+    form.requestSubmit();
+  } else if (outcome === "blocked") warn(message, button(words("next"), () => goOn()));
+  else if (outcome === "signedOut") retry();
+  else warn(words("unkept"));
 }
-at("undo").onclick = undo;
-at("redo").onclick = redo;
-at("open-board").onclick = (event) =>
-  (event.currentTarget.ariaExpanded = String(at("board").classList.toggle("open")));
-document.querySelector(".sign-out")?.addEventListener("submit", () => clearDrafts());
 
-for (const part of document.querySelectorAll("[data-script]")) {
-  part.hidden = part.dataset.script === "without";
+function start(news = "", previous = "") {
+  token = at("ranking")?.dataset.token;
+  if (!token) {
+    say(news);
+    at("main").focus();
+    return;
+  }
+  page = new AbortController();
+  stays = isQueued();
+  begin(page.signal);
+  beginBoard(place, page.signal);
+  beginReading(cards);
+  followPrompt();
+  draw();
+  const queued = entryOf(token);
+  const { body, at: when } = queued ?? {};
+  const restored = keepDrafts(body && { ...body, uuid: body.submission_uuid, at: when });
+  followLine();
+  listen(remembered(at("single-keys")));
+  hold(() => goOn());
+  lookAhead();
+  form.onsubmit = submit;
+  form.ariaBusy = String(Boolean(isQueued()));
+  at("open-board").onclick = ({ target }) =>
+    (target.ariaExpanded = String(at("board").classList.toggle("open")));
+
+  const link = at("previous");
+  if (link) link.href = previous;
+  if (link) link.hidden = !previous;
+  const task = words("task", done() + 1);
+  at("task").textContent = `${task} – `;
+  const state = restored ? words("restored", restored, ranked()) : words("none", letters.length);
+  say(`${news} ${task}. ${state}`.trim());
+  const onA = remembered(at("start-on-a"))() && at(`t${letters[0]}`);
+  (at("problem") ?? (onA || document.querySelector("h1"))).focus({ preventScroll: true });
 }
-clearDrafts(true);
-followPrompt();
-reachable();
-let news = `${letters.length} responses, ${count() || "none"} ranked.`;
-if (draft && letters.every((l) => draft.tiers?.[l] >= 0 && draft.tiers[l] <= letters.length)) {
-  tiers = draft.tiers;
-  form.elements.submission_uuid.value = draft.uuid;
-  at("saved").textContent = `Saved ${time(draft.at)}`;
-  news = `Draft from ${time(draft.at)} restored, ${ranked()}.`;
-}
-draw();
-say(`${document.querySelector(".messages")?.innerText ?? ""} ${news}`.trim());
-if (refused) at("problem").focus();
-else if (startOnA()) select(letters[0]).focus({ preventScroll: true });
+
 document.documentElement.classList.add("scripted");
+clearDrafts(isOld);
+start(document.querySelector(".messages")?.innerText);
+watch((sent, news) => {
+  if (sent.includes(token)) goOn(news);
+  else say(news);
+});
+// Another tab has sent it.
+on("storage", () => stays && !entryOf(token) && goOn());
+on("popstate", () => location.reload());

@@ -1,11 +1,12 @@
 // The order in the making: letter → tier, 1 is best, 0 is unranked. Every function
 // gives a new order and leaves the old one alone.
+import { words } from "./talk.js";
 
 export const unranked = (tiers) => Object.keys(tiers).filter((l) => !tiers[l]);
 export const highest = (tiers) => Math.max(0, ...Object.values(tiers));
 export const mates = (tiers, letter) =>
   Object.keys(tiers).filter((l) => l !== letter && tiers[l] === tiers[letter]);
-export const place = (tiers, letter, tier) => ({ ...tiers, [letter]: tier });
+const withTier = (tiers, letter, tier) => ({ ...tiers, [letter]: tier });
 
 const used = (tiers) =>
   [...new Set(Object.values(tiers))].filter(Boolean).sort((a, b) => a - b);
@@ -21,10 +22,10 @@ export function compacted(tiers) {
 // Alone in a new tier at `tier`; what stands there and below moves down. The tiers
 // never outnumber the letters, or the selects could not say them.
 export function insert(tiers, letter, tier) {
-  const others = place(tiers, letter, 0);
+  const others = withTier(tiers, letter, 0);
   const taken = Object.values(others).includes(tier);
   const pushed = taken ? mapped(others, (t) => (t >= tier ? t + 1 : t)) : others;
-  const order = place(pushed, letter, tier);
+  const order = withTier(pushed, letter, tier);
   return highest(order) > Object.keys(tiers).length ? compacted(order) : order;
 }
 
@@ -34,7 +35,7 @@ export function shift(tiers, letter, step) {
   if (!tiers[letter]) return tiers;
   const order = used(tiers);
   const neighbour = order[order.indexOf(tiers[letter]) + step];
-  if (neighbour) return place(tiers, letter, neighbour);
+  if (neighbour) return withTier(tiers, letter, neighbour);
   if (!mates(tiers, letter).length) return tiers;
   return compacted(insert(tiers, letter, tiers[letter] + Math.max(step, 0)));
 }
@@ -61,7 +62,7 @@ export function read(line, letters) {
     }
   }
   const left = unranked(tiers);
-  return left.length === 1 && !tie ? place(tiers, left[0], tier + 1) : tiers;
+  return left.length === 1 && !tie ? withTier(tiers, left[0], tier + 1) : tiers;
 }
 
 export const write = (tiers) =>
@@ -71,27 +72,28 @@ export const write = (tiers) =>
 
 // --- In words; "of N" counts the highest tier in use ------------------------------
 
-const listed = (letters) =>
-  letters.join(", ").replace(/, (\w)$/, " and $1") + (letters.length > 1 ? " are" : " is");
+const listed = (letters) => letters.join(", ").replace(/, (\w)$/, " and $1");
 
-export const whereIs = (tiers, letter) =>
-  tiers[letter] ? `tier ${tiers[letter]}` : "unranked";
+export const whereIs = (tiers, letter, key = "tier") =>
+  tiers[letter] ? words(key, tiers[letter]) : words("unranked");
 
-export const missing = (tiers) => `Not submitted: ${listed(unranked(tiers))} unranked.`;
+export function missing(tiers) {
+  const letters = unranked(tiers);
+  return words(letters.length === 1 ? "missingOne" : "missing", listed(letters));
+}
 
-export function left(tiers) {
+function left(tiers) {
   const count = unranked(tiers).length;
-  return count ? `${count} unranked.` : "All ranked. Press Enter to submit.";
+  return ` ${count ? words("left", count) : words("pressEnter")}`;
 }
 
 export function placed(tiers, letter) {
-  if (!tiers[letter]) return `Response ${letter} moved back to unranked. ${left(tiers)}`;
-  const tied = mates(tiers, letter).join(", ").replace(/, (\w)$/, " and $1");
-  return `Response ${letter}, ${whereIs(tiers, letter)} of ${highest(tiers)}${
-    tied && `, tied with ${tied}`}. ${left(tiers)}`;
+  const tier = tiers[letter];
+  if (!tier) return words("takenOut", letter) + left(tiers);
+  const tied = mates(tiers, letter);
+  const key = tied.length ? "tied" : "placed";
+  return words(key, letter, tier, highest(tiers), listed(tied)) + left(tiers);
 }
 
-export function alone(tiers, letter) {
-  const tier = whereIs(tiers, letter);
-  return `New ${tier}. Response ${letter} alone in ${tier} of ${highest(tiers)}. ${left(tiers)}`;
-}
+export const alone = (tiers, letter) =>
+  words("alone", tiers[letter], letter, tiers[letter], highest(tiers)) + left(tiers);

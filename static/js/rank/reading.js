@@ -1,7 +1,6 @@
 // Reading aids: the prompt in one line once it has scrolled away, texts that fold, and
 // wide code that can be scrolled by keyboard.
-
-const at = (id) => document.getElementById(id);
+import { at } from "./talk.js";
 
 export function followPrompt() {
   const [bar, again] = [at("prompt-bar"), at("prompt-again")];
@@ -20,28 +19,28 @@ export function followPrompt() {
   }).observe(at("prompt"));
 }
 
-export function foldable(cards) {
-  const button = (card) => card.querySelector(".fold");
-  const isOpen = (card) => button(card).ariaExpanded === "true";
-  function fold(card, folded, how = "folded") {
-    card.classList.remove("clipped", "folded");
-    if (folded) card.classList.add(how);
-    button(card).ariaExpanded = String(!folded);
-  }
-  for (const card of cards) {
-    button(card).hidden = false;
-    button(card).onclick = () => fold(card, isOpen(card));
-    if ("long" in card.dataset) fold(card, true, "clipped");
-    // Nothing that has the focus stays hidden in a folded text.
-    card.querySelector(".text").addEventListener("focusin", () => fold(card, false));
-  }
-  return (some) => {
-    const anyOpen = some.some(isOpen);
-    for (const card of some) fold(card, anyOpen);
-  };
+const folder = (card) => card.querySelector(".fold");
+const isOpen = (card) => folder(card).ariaExpanded === "true";
+
+function setFolded(card, folded, how = "folded") {
+  card.classList.remove("clipped", "folded");
+  if (folded) card.classList.add(how);
+  folder(card).ariaExpanded = String(!folded);
 }
 
-export function reachable() {
+// Folds all of these if one is open, else opens them.
+export function fold(cards) {
+  const anyOpen = cards.some(isOpen);
+  for (const card of cards) setFolded(card, anyOpen);
+}
+
+export function beginReading(cards) {
+  for (const card of cards) {
+    folder(card).onclick = () => fold([card]);
+    if ("long" in card.dataset) setFolded(card, true, "clipped");
+    // Nothing that has the focus stays hidden in a folded text.
+    card.querySelector(".text").addEventListener("focusin", () => setFolded(card, false));
+  }
   for (const wide of document.querySelectorAll(".text :is(pre, table, math)")) {
     if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
   }

@@ -1,40 +1,67 @@
 // Talks to the labeler, aloud and in print, and to the server.
 
-const status = document.getElementById("status");
-const alarm = document.getElementById("alert");
-let waiting;
+export const at = (id) => document.getElementById(id);
 
-// 100 ms late, so that screen readers notice it; the last message wins.
-export function say(message) {
-  clearTimeout(waiting);
-  waiting = setTimeout(() => (status.textContent = message), 100);
+// Hears these events wherever they happen, until `signal` is aborted.
+export function on(signs, call, signal) {
+  for (const sign of signs.split(" ")) addEventListener(sign, call, { capture: true, signal });
 }
 
-export function warn(message = "", ...more) {
-  alarm.replaceChildren(message, ...more);
+// A sentence of the page's, with values in the place of each "%".
+export const words = (key, ...values) =>
+  at("words").dataset[key].replace(/%/g, () => values.shift());
+// The sentence for one thing, or for several.
+export const plural = (key, count) => words(count === 1 ? `${key}One` : key, count);
+
+export const time = (when) => new Date(when).toTimeString().slice(0, 5);
+
+// 100 ms late, so that screen readers notice it; the last message wins.
+let announcement;
+export function say(message) {
+  clearTimeout(announcement);
+  announcement = setTimeout(() => (at("status").textContent = message), 100);
+}
+
+// In print at once and aloud at once: what is wrong, and buttons or links to mend it.
+export const warn = (...parts) => at("alert").replaceChildren(...parts);
+
+export function button(label, onclick) {
+  const made = Object.assign(document.createElement("button"), { type: "button", onclick });
+  made.className = "quiet";
+  made.textContent = label;
+  return made;
 }
 
 // --- To the server: what goes wrong comes back as a word, never as an exception ------
 
 const TIMEOUT = 10_000;
 
-// Signing in again changes the token, so it is read when it is needed.
-const token = () => /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1];
+// Signing in again changes the token, so it is read when it is sent.
+const csrf = () => /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? "";
 
-export async function post(address, fields) {
-  const body = new URLSearchParams(fields);
-  if (token()) body.set("csrfmiddlewaretoken", token());
-  const asked = { method: "POST", body, headers: { Accept: "application/json" } };
+function outcomeOf({ ok, status }) {
+  if (ok) return "done";
+  if (status === 401 || status === 403) return "signedOut";
+  if (status === 409 || status === 422) return "refused";
+  return status < 500 && status !== 429 ? "blocked" : "unreached";
+}
+
+// The server's answer to `body`, with `outcome`: done, signedOut, refused (it says what
+// to mend), unreached (try again, after `wait` seconds if it says so), or blocked; `code`
+// is its status. A page comes as `page`, from `url`.
+export async function ask(address, body, how) {
+  const headers = { Accept: "application/json", "X-CSRFToken": csrf() };
+  if (body) headers["Content-Type"] = "application/json";
+  const signal = AbortSignal.timeout(TIMEOUT);
   try {
-    const response = await fetch(address, { ...asked, signal: AbortSignal.timeout(TIMEOUT) });
-    const { ok, status, redirected, headers } = response;
-    // First, because the page to sign in at may answer in JSON too.
-    if (redirected || status === 401) return { outcome: "signedOut" };
-    if (headers.get("Content-Type")?.startsWith("application/json")) {
-      return { ...(await response.json()), outcome: ok ? "done" : "refused" };
-    }
-    if (status === 403) return { outcome: "signedOut" };
-    return { outcome: status < 500 && status !== 429 ? "blocked" : "unreached" };
+    const response = await fetch(address, {
+      method: "POST", signal, headers, body: body && JSON.stringify(body), ...how,
+    });
+    const isJson = response.headers.get("Content-Type")?.includes("json");
+    const answer = isJson ? await response.json() : { page: await response.text() };
+    const { status: code, url } = response;
+    const wait = Number(response.headers.get("Retry-After"));
+    return { url, ...answer, code, wait, outcome: outcomeOf(response) };
   } catch {
     return { outcome: "unreached" };
   }

@@ -1,0 +1,36 @@
+// The next page, fetched while this one is worked on, and the way to it.
+import { form, signal } from "./bench.js";
+import { ask, at } from "./talk.js";
+
+// The page as `ask` gave it, and the address it was handed out under.
+let ahead;
+let handedOut;
+
+export async function lookAhead() {
+  const page = signal;
+  const { outcome, url } = await ask(form.dataset.prefetch);
+  if (page.aborted || outcome !== "done" || !url || url === handedOut) return;
+  const answer = await ask(url, null, { method: "GET" });
+  if (page.aborted || answer.outcome !== "done") return;
+  handedOut = url;
+  ahead = answer;
+}
+
+// The page that was fetched ahead, else a newly claimed one.
+export async function following() {
+  const next = ahead ?? (await ask(form.dataset.claim));
+  ahead = handedOut = null;
+  return next;
+}
+
+// Puts another page in the place of this one; false if it is no page of ours.
+export function swap({ url, page }) {
+  const shown = new DOMParser().parseFromString(page, "text/html");
+  const main = shown.querySelector("main:has(#ranking, .start)");
+  if (!main) return false;
+  document.title = shown.title;
+  at("main").replaceWith(main);
+  history.pushState(null, "", url);
+  scrollTo(0, 0);
+  return true;
+}

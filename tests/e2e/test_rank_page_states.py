@@ -1,0 +1,200 @@
+"""The states of the ranking page, what it says in each, and the page without script."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+from playwright.sync_api import expect
+
+from annotation import queue
+from annotation.models import Assignment, Membership, Project
+from ranking.models import Ranking
+from tests.conftest import make_prompt
+from tests.e2e.conftest import Visit, Visitor
+from tests.e2e.rank_steps import (
+    drafts,
+    focus,
+    press,
+    says,
+    started,
+    stored,
+    submitted,
+    tiers,
+)
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+
+# --- Announcements ----------------------------------------------------------------
+
+
+def test_every_move_is_said(nine: Visit) -> None:
+    page = nine.page
+    says(page, "Task 1. 9 responses, none ranked.")
+    press(page, "4")
+    says(page, "Response A, tier 4 of 4. 8 unranked.")
+    press(page, "4")
+    says(page, "Response B, tier 4 of 4, tied with A. 7 unranked.")
+    press(page, "1234567")
+    says(
+        page,
+        "Response I, tier 7 of 7. All ranked. Press Enter to submit.",
+    )
+
+
+def test_empty_tiers_go_once_everything_is_ranked(nine: Visit) -> None:
+    page = nine.page
+    press(page, "992211444")
+    assert tiers(page) == "442211333"
+    says(
+        page,
+        "Response I, tier 3 of 4, tied with G and H. All ranked. Press Enter to"
+        " submit. Empty tiers removed, 4 tiers.",
+    )
+
+
+def test_a_draft_survives_a_reload_and_goes_with_the_submission(nine: Visit) -> None:
+    page = nine.page
+    press(page, "3314")
+    token = Assignment.objects.get(state="claimed").token
+    assert drafts(page) == [f"draft:{token}"]
+    page.reload()
+    expect(page.locator("#status")).to_contain_text("restored, 4 of 9 ranked.")
+    assert tiers(page) == "331400000"
+    press(page, "E25617")
+    press(page, "Control+Enter")
+    submitted(page)
+    assert stored() == "331425617"
+    assert drafts(page) == []
+
+
+def test_an_incomplete_ranking_is_refused_and_stays_on_the_page(nine: Visit) -> None:
+    page = nine.page
+    press(page, "3 3 1 4 2 5 Control+Enter")
+    alert = page.locator("#alert")
+    expect(alert).to_have_text("Not submitted: G, H and I are unranked.")
+    expect(alert).to_be_in_viewport(ratio=1)
+    assert tiers(page) == "331425000"
+    assert not Ranking.objects.exists()
+    press(page, "6")
+    expect(alert).to_be_empty()
+
+
+def test_pressing_enter_twice_submits_once(nine: Visit) -> None:
+    page = nine.page
+    press(page, "331425617")
+    press(page, "Enter Enter")
+    submitted(page)
+    assert Ranking.objects.count() == 1
+
+
+def test_a_second_tab_does_not_overwrite_the_first_unasked(nine: Visit) -> None:
+    first, second = nine.page, nine.page.context.new_page()
+    second.goto(first.url)
+    expect(second.locator("html.scripted")).to_be_attached()
+    press(first, "111111111")
+    press(first, "Enter")
+    submitted(first)
+    second.locator("#tA").focus()
+    press(second, "331425617")
+    press(second, "Enter")
+    expect(second.locator("#problem")).to_contain_text("already submitted another")
+    assert focus(second) == "problem"
+    assert stored() == "111111111"
+    second.get_by_role("button", name="Replace it").click()
+    submitted(second)
+    assert stored() == "331425617"
+    assert Ranking.objects.count() == 2
+    nine.said.clear()  # the browser reports the status 409
+
+
+def test_a_lost_lease_keeps_the_ranking_and_says_so(
+    nine: Visit, bob: Membership
+) -> None:
+    Assignment.objects.filter(state="open").delete()
+    Assignment.objects.update(lease_until=Now() - timedelta(seconds=1))
+    assert queue.claim(bob) is not None
+    page = nine.page
+    press(page, "331425617")
+    press(page, "Enter")
+    expect(page.locator("#status")).to_contain_text("This task went to someone else")
+    assert stored() == "331425617"
+    assert Ranking.objects.get().status == "late"
+
+
+# --- Time -------------------------------------------------------------------------
+
+
+def test_time_away_is_not_time_at_work(
+    project: Project, alice: Membership, visit: Visitor
+) -> None:
+    make_prompt(project, k=4, slots=1)
+    window = visit(alice)
+    window.page.clock.install()
+    page = started(window).page
+    press(page, "1")
+    page.clock.run_for(20_000)
+    press(page, "2")  # 20 s later: counts
+    page.clock.run_for(40_000)
+    press(page, "3")  # 40 s later: was away
+    page.clock.run_for(5_000)
+    press(page, "3")
+    press(page, "Enter")
+    page.clock.run_for(1_000)
+    submitted(page)
+    ranking = Ranking.objects.get()
+    assert ranking.active_seconds == pytest.approx(25, abs=3)
+    assert ranking.telemetry["wall_ms"] == pytest.approx(65_000, abs=5_000)
+    assert ranking.telemetry["n_moves"] == ranking.telemetry["n_key"] == 4
+
+
+# --- Without JavaScript -----------------------------------------------------------
+
+
+def test_plain_selects_are_enough(
+    project: Project, alice: Membership, visit: Visitor
+) -> None:
+    make_prompt(project, k=4)
+    page = visit(alice, java_script_enabled=False).open("/p/tides/rank/")
+    page.get_by_role("button", name="Start ranking").click()
+    expect(page.locator("#panel, .fold, #open-board, .keys")).to_have_count(7)
+    for scripted in page.locator("#panel, .fold, #open-board, .keys").all():
+        expect(scripted).to_be_hidden()
+    for letter, tier in zip("ABCD", "2132", strict=True):
+        page.get_by_label(f"Tier of response {letter}").select_option(tier)
+    page.get_by_role("button", name="Submit").click()
+    submitted(page)
+    assert stored() == "2132"
+    assert Ranking.objects.get().active_seconds is None
+
+
+def test_without_script_an_incomplete_ranking_comes_back_as_it_was_sent(
+    project: Project, alice: Membership, visit: Visitor
+) -> None:
+    make_prompt(project, k=4)
+    window = visit(alice, java_script_enabled=False)
+    page = window.open("/p/tides/rank/")
+    page.get_by_role("button", name="Start ranking").click()
+    page.get_by_label("Tier of response A").select_option("2")
+    page.get_by_label("Tier of response C").select_option("1")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("alert").first).to_contain_text(
+        "Not submitted: B and D are unranked."
+    )
+    expect(page.get_by_label("Tier of response A")).to_have_value("2")
+    expect(page.get_by_label("Tier of response C")).to_have_value("1")
+    assert not Ranking.objects.exists()
+    page.get_by_role("link", name="Choose a tier for response D").click()
+    page.get_by_label("Tier of response B").select_option("3")
+    page.get_by_label("Tier of response D").select_option("3")
+    page.get_by_role("button", name="Submit").click()
+    submitted(page)
+    assert stored() == "2313"
+    window.said.clear()  # the browser reports the status 422
+
+
+def test_a_prompt_can_be_given_back(nine: Visit) -> None:
+    page = nine.page
+    page.get_by_role("button", name="Give this prompt back").click()
+    expect(page.get_by_text("You gave the prompt back.")).to_be_visible()
+    assert not Assignment.objects.filter(state="claimed").exists()
