@@ -42,17 +42,22 @@ def import_prompts(
 
     Raises UnreadableFile for a file that is broken as a whole; nothing is written.
     """
+    first_places: list[int] = []
+
+    def write(lines: list[PromptLine]) -> None:
+        first_places.extend(_write(project, lines))
+
     with transaction.atomic():
         report = import_file(
             project,
             LineReader(file, progress, most_bytes=most_bytes),
             mode,
             verdicts=lambda lines, report: _verdicts(project, lines, report),
-            write=lambda prompts: _write(project, prompts),
+            write=write,
         )
         # While this went on, labelers may have passed the places it took at its start.
-        if _is_written(report, mode):
-            call_back(project.pk)
+        if first_places:
+            call_back(project.pk, to=min(first_places))
     return report
 
 
@@ -81,7 +86,7 @@ def import_file(
         report = ImportReport()
         for _ in verdicts(reader, report):
             pass
-        if not _is_written(report, mode):
+        if mode is ImportMode.DRY_RUN or (report.refused and mode is ImportMode.WHOLE):
             return report
         checked = reader.sha256
         for rows in verdicts(reader, ImportReport()):
@@ -91,12 +96,6 @@ def import_file(
                 "the file changed while it was read: nothing was imported"
             )
     return report
-
-
-def _is_written(report: ImportReport, mode: ImportMode) -> bool:
-    """Whether the good lines of a judged file are stored."""
-    refused = report.refused and mode is ImportMode.WHOLE
-    return mode is not ImportMode.DRY_RUN and not refused
 
 
 def _verdicts(
@@ -147,7 +146,8 @@ def _is_new(
     return stored_sha256 is None
 
 
-def _write(project: Project, lines: list[PromptLine]) -> None:
+def _write(project: Project, lines: list[PromptLine]) -> list[int]:
+    """Store prompts with their responses and slots; the first new place, if any."""
     prompts = [
         Prompt(
             project=project,
@@ -175,4 +175,5 @@ def _write(project: Project, lines: list[PromptLine]) -> None:
         for prompt, line in zip(prompts, lines, strict=True)
         for response in line.responses
     )
-    make_slots([prompt.pk for prompt in prompts])
+    first = make_slots([prompt.pk for prompt in prompts])
+    return [] if first is None else [first]

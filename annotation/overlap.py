@@ -112,7 +112,7 @@ def change_overlap(
         _set_overlap([pk for pk in chosen if before[pk] != overlap], overlap)
         project.overlap, project.overlap_fraction = overlap, fraction
         project.save(update_fields=["overlap", "overlap_fraction"])
-        call_back(project.pk)
+        call_back(project.pk, to=0)
 
 
 def _chosen(

@@ -21,7 +21,7 @@ LAPSED: Final = f"""
     SELECT queued.* FROM annotation_assignment queued
     WHERE queued.project_id = %(project)s
       AND queued.state IN ('prefetched', 'claimed')
-      AND queued.lease_until < now()
+      AND queued.lease_until < statement_timestamp()
       AND queued.source = 'queue'
       AND {NOT_MINE}
       AND NOT EXISTS (
@@ -35,7 +35,7 @@ LOCK_LAPSED: Final = LAPSED + SKIP_LOCKED
 
 # The labeler as they are now, and all that decides what they are handed next.
 ASKING: Final = f"""
-SELECT member.*, now() AS asked_at, project.archive AS in_an_archive,
+SELECT member.*, statement_timestamp() AS asked_at, project.archive AS in_an_archive,
     project.lease_minutes,
     (SELECT id FROM annotation_assignment
      WHERE project_id = %(project)s AND labeler_id = %(labeler)s
@@ -53,7 +53,7 @@ SELECT member.*, now() AS asked_at, project.archive AS in_an_archive,
     EXISTS ({LAPSED}) AS something_lapsed,
     member.cursor_version = project.queue_version
         AND (member.cursor_reset_at IS NULL
-             OR member.cursor_reset_at < now() - interval '10 minutes')
+             OR member.cursor_reset_at < statement_timestamp() - interval '10 minutes')
         AS may_look_again
 FROM annotation_membership member
 JOIN annotation_project project ON project.id = member.project_id
@@ -61,12 +61,18 @@ WHERE member.id = %(labeler)s
 """  # noqa: S608  made of this module's own pieces
 
 # Where the labeler's look at the queue begins: at their cursor, unless the queue has
-# changed behind it, or the look is to begin `anew`.
+# changed behind it, or the look is to begin `anew`. Then it ends after so many rows: it
+# is for rows that everybody has passed by, and where these are few among many, there
+# is work enough for others, who come to them in their turn.
 CURSOR: Final = """
     SELECT member.id, member.project_id, project.queue_version, project.lease_minutes,
         look.goes_on,
         CASE WHEN look.goes_on THEN member.cursor_seq ELSE -1 END AS seq,
-        CASE WHEN look.goes_on THEN member.cursor_slot ELSE -1 END AS slot
+        CASE WHEN look.goes_on THEN member.cursor_slot ELSE -1 END AS slot,
+        CASE WHEN %(anew)s::boolean THEN (
+            SELECT seq FROM annotation_assignment
+            WHERE project_id = %(project)s AND state = 'open'
+            ORDER BY seq, slot OFFSET 20000 LIMIT 1) END AS farthest
     FROM annotation_membership member
     JOIN annotation_project project ON project.id = member.project_id
     CROSS JOIN LATERAL (
@@ -91,6 +97,7 @@ WITH me AS MATERIALIZED ({CURSOR} FOR NO KEY UPDATE OF member),
 pick AS MATERIALIZED (
     SELECT queued.id, queued.seq, queued.slot FROM annotation_assignment queued
     WHERE {AHEAD} AND {NOT_MINE}
+      AND queued.seq <= coalesce((SELECT farthest FROM me), 9223372036854775807)
     ORDER BY queued.seq, queued.slot
     LIMIT 1 {SKIP_LOCKED}),
 reached AS (
@@ -106,14 +113,15 @@ moved AS (
         cursor_slot = coalesce(reached.slot, me.slot),
         cursor_version = me.queue_version,
         cursor_reset_at =
-            CASE WHEN me.goes_on THEN member.cursor_reset_at ELSE now() END
+            CASE WHEN me.goes_on THEN member.cursor_reset_at
+                ELSE statement_timestamp() END
     FROM me LEFT JOIN reached ON true
     WHERE member.id = me.id AND (reached.seq IS NOT NULL OR NOT me.goes_on))
 UPDATE annotation_assignment queued SET
     state = %(state)s::text,
     labeler_id = me.id,
-    claimed_at = now(),
-    lease_until = now() + CASE %(state)s::text
+    claimed_at = statement_timestamp(),
+    lease_until = statement_timestamp() + CASE %(state)s::text
         WHEN 'prefetched' THEN %(prefetch_lease)s::interval
         ELSE make_interval(mins => me.lease_minutes) END,
     instructions_id = (
@@ -140,9 +148,10 @@ SELECT EXISTS (SELECT 1 FROM ahead queued WHERE {NOT_MINE}),
 # if they have no other. Not so when its prompt was taken out before they saw it.
 KEEP: Final = """
 UPDATE annotation_assignment held SET
-    lease_until = now() + make_interval(mins => (
+    lease_until = statement_timestamp() + make_interval(mins => (
         SELECT lease_minutes FROM annotation_project WHERE id = held.project_id)),
-    shown_at = CASE WHEN %(shown)s::boolean THEN coalesce(held.shown_at, now())
+    shown_at = CASE WHEN %(shown)s::boolean
+        THEN coalesce(held.shown_at, statement_timestamp())
         ELSE held.shown_at END,
     state = CASE WHEN EXISTS (
             SELECT 1 FROM annotation_assignment other

@@ -4,7 +4,7 @@ A slot is an assignment row of the source `queue`, one for each labeler a prompt
 have. Whoever adds a slot to a prompt that others can see, or takes one away, holds the
 prompt's lock, so that "is it still wanted?" has one answer. The order of locks: the
 labeler's membership, their own assignment (or the lapsed one they take over), the
-prompt, its open rows, the project.
+prompt, its open rows, the project, memberships that are not locked already.
 """
 
 import secrets
@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Exists, F, QuerySet
+from django.db.models import Count, F, QuerySet, Value
+from django.db.models.functions import Least
 
 from annotation.models import (
     HIGHEST_PRIORITY,
@@ -60,17 +61,35 @@ def place(*, priority: int, arrival: int) -> int:
     )
 
 
-def call_back(project_id: int, *, passed: int | None = None) -> None:
-    """Have all labelers look again from the start of the queue.
+def call_back(project_id: int, *, to: int) -> None:
+    """Have labelers who are beyond a place look again from there on.
 
-    With `passed` only if one of them is beyond that place, where something was put
-    just now. Locks the project until the commit, and comes last before it.
+    Something was put there, or comes to light there with this transaction. Comes last
+    before the commit, for it locks the project, and labelers until then.
+
+    1. The queue gets a new version. Whoever has another one looks from the start.
+    2. The cursors of those who were up to date are set back, where need be, and get
+       the new version, so that they need not look at all they have done.
+    3. A labeler who is claiming at this moment is passed over, and one who has to wait
+       for this goes on with the old version: both look from the start next time. So
+       nobody waits for a claim, and none misses what was put behind it.
     """
     projects = Project.objects.filter(pk=project_id)
-    if passed is not None:
-        beyond = Membership.objects.filter(project=project_id, cursor_seq__gt=passed)
-        projects = projects.filter(Exists(beyond))
     projects.update(queue_version=F("queue_version") + 1)
+    version = projects.values_list("queue_version", flat=True).get()
+    up_to_date = Membership.objects.select_for_update(
+        no_key=True, skip_locked=True, of=("self",)
+    ).filter(project=project_id, cursor_version=version - 1)
+    Membership.objects.filter(pk__in=[member.pk for member in up_to_date]).update(
+        cursor_seq=Least(F("cursor_seq"), Value(to - 1)), cursor_version=version
+    )
+
+
+def call_back_if_passed(project_id: int, *, to: int) -> None:
+    """The same, if a labeler is beyond that place: rarely, and then for priorities."""
+    beyond = Membership.objects.filter(project=project_id, cursor_seq__gte=to)
+    if beyond.exists():
+        call_back(project_id, to=to)
 
 
 # --- Making slots -----------------------------------------------------------------
@@ -99,7 +118,7 @@ def open_slots(prompts: Iterable[Prompt]) -> None:
     prompts = list(prompts)
     first = make_slots([prompt.pk for prompt in prompts])
     if first is not None:
-        call_back(prompts[0].project_id, passed=first)
+        call_back_if_passed(prompts[0].project_id, to=first)
 
 
 def make_slots(prompts: Collection[int]) -> int | None:
@@ -198,7 +217,7 @@ def give_back(slot: Assignment, prompt: Prompt) -> None:
         seq=place(priority=prompt.priority, arrival=next_arrival()),
     )
     row.save(force_insert=True)
-    call_back(slot.project_id, passed=row.seq)
+    call_back_if_passed(slot.project_id, to=row.seq)
 
 
 def close_open_slots(prompt: Prompt) -> None:
@@ -227,4 +246,4 @@ def change_priority(prompt: Prompt, priority: int) -> None:
     open_rows = holding([prompt.pk]).filter(state=AssignmentState.OPEN)
     first = place(priority=priority, arrival=next_arrival())
     open_rows.update(seq=first)
-    call_back(locked.project_id)
+    call_back(locked.project_id, to=first)

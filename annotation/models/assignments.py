@@ -62,12 +62,16 @@ class Assignment(models.Model):
         max_length=10, choices=AssignmentSource, default=AssignmentSource.QUEUE
     )
     pool = models.CharField(max_length=10, default="random")
-    # Place in the queue: random, so that it says nothing about the import's order.
+    # Place in the queue: see annotation.slots.place.
     seq = models.BigIntegerField(default=0)
     state = models.CharField(
         max_length=10, choices=AssignmentState, default=AssignmentState.OPEN
     )
-    labeler = models.ForeignKey(Membership, null=True, on_delete=models.PROTECT)
+    # Without an index of its own: for a labeler whom the statistics do not know, the
+    # planner would take it and read all that they ever did. The one below serves both.
+    labeler = models.ForeignKey(
+        Membership, null=True, on_delete=models.PROTECT, db_index=False
+    )
     token = models.CharField(max_length=40, unique=True, default=random_token)
     # Indices into the prompt's responses sorted by id; first shown first.
     display_order = ArrayField(models.PositiveSmallIntegerField(), null=True)

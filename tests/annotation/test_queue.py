@@ -1,6 +1,5 @@
 """What the queue hands out, to whom, and what becomes of it."""
 
-import random
 from datetime import timedelta
 
 import pytest
@@ -13,12 +12,14 @@ from annotation import queue
 from annotation.models import (
     Assignment,
     AssignmentState,
+    Consent,
     Instructions,
     Membership,
     Project,
     Prompt,
-    Purpose,
+    Qualification,
     Role,
+    Terms,
 )
 from annotation.queue import SlotAfter
 from annotation.shuffle import display_order
@@ -39,124 +40,6 @@ def let_the_lease_run_out(assignment: Assignment) -> None:
     Assignment.objects.filter(pk=assignment.pk).update(
         lease_until=Now() - timedelta(seconds=1)
     )
-
-
-# --- Slots ------------------------------------------------------------------------
-
-
-def slots_of(prompt: Prompt) -> list[int]:
-    return sorted(prompt.assignment_set.values_list("slot", flat=True))
-
-
-def test_a_prompt_with_responses_gets_as_many_slots_as_its_overlap(
-    project: Project,
-) -> None:
-    prompt = make_prompt(project, slots=3)
-    Assignment.objects.all().delete()
-    queue.open_slots([prompt])
-    assert slots_of(prompt) == [0, 1, 2]
-
-
-def test_opening_slots_again_changes_nothing(
-    project: Project, alice: Membership
-) -> None:
-    prompt = make_prompt(project, slots=3)
-    held = claimed(alice)
-    queue.open_slots([prompt])
-    assert slots_of(prompt) == [0, 1, 2]
-    held.refresh_from_db()
-    assert held.state == AssignmentState.CLAIMED
-
-
-def test_places_in_the_queue_are_random(project: Project) -> None:
-    prompts = [make_prompt(project, f"p{n}") for n in range(6)]
-    Assignment.objects.all().delete()
-    queue.open_slots(prompts)
-    places = list(Assignment.objects.order_by("pk").values_list("seq", flat=True))
-    assert len(set(places)) == 12
-    assert places != sorted(places)
-
-
-@pytest.mark.parametrize(
-    "purpose", [Purpose.TRAINING, Purpose.QUALIFICATION, Purpose.GOLD]
-)
-def test_only_work_is_queued(project: Project, purpose: Purpose) -> None:
-    prompt = make_prompt(project)
-    Assignment.objects.all().delete()
-    Prompt.objects.update(purpose=purpose)
-    queue.open_slots([prompt])
-    assert slots_of(prompt) == []
-
-
-def test_a_prompt_without_responses_gets_no_slots(project: Project) -> None:
-    prompt = make_prompt(project, k=0)
-    Assignment.objects.all().delete()
-    queue.open_slots([prompt])
-    assert slots_of(prompt) == []
-
-
-def test_an_archive_gets_no_slots(project: Project) -> None:
-    prompt = make_prompt(project)
-    Assignment.objects.all().delete()
-    Project.objects.update(archive=True)
-    queue.open_slots([prompt])
-    assert slots_of(prompt) == []
-
-
-def new_prompts(project: Project, count: int) -> list[Prompt]:
-    return [
-        Prompt(project=project, external_id=f"n{random.random()}", messages=[])
-        for _ in range(count)
-    ]
-
-
-def test_the_overlap_is_an_exact_share_also_across_batches(project: Project) -> None:
-    """20 % of 7, then of 7 + 8, then of 15 + 5 prompts: 1, 3 and 4."""
-    project.overlap, project.overlap_fraction = 3, 0.2
-    for batch, expected in ((7, 1), (8, 3), (5, 4)):
-        prompts = new_prompts(project, batch)
-        queue.choose_overlap(project=project, prompts=prompts, rng=random.Random(1))
-        Prompt.objects.bulk_create(prompts)
-        overlaps = list(Prompt.objects.values_list("overlap", flat=True))
-        assert overlaps.count(3) == expected
-        assert set(overlaps) == {1, 3}
-
-
-def test_choosing_the_overlap_reads_two_counts_however_long_the_project(
-    project: Project,
-) -> None:
-    """A cursor that fetched every row would see 50 of them."""
-    project.overlap, project.overlap_fraction = 3, 0.2
-    stored = new_prompts(project, 50)
-    queue.choose_overlap(project=project, prompts=stored)
-    Prompt.objects.bulk_create(stored)
-    prompts = new_prompts(project, 10)
-    with CaptureQueriesContext(connection) as asked:
-        queue.choose_overlap(project=project, prompts=prompts)
-    [query] = asked.captured_queries
-    with connection.cursor() as cursor:
-        cursor.execute(query["sql"])
-        assert cursor.fetchall() == [(50, 10)]
-    assert [prompt.overlap for prompt in prompts].count(3) == 2
-
-
-def test_any_prompt_of_a_batch_may_get_the_overlap(project: Project) -> None:
-    project.overlap, project.overlap_fraction = 3, 0.5
-    chosen = set()
-    for seed in range(20):
-        prompts = new_prompts(project, 4)
-        queue.choose_overlap(project=project, prompts=prompts, rng=random.Random(seed))
-        assert sorted(prompt.overlap for prompt in prompts) == [1, 1, 3, 3]
-        chosen |= {n for n, prompt in enumerate(prompts) if prompt.overlap == 3}
-    assert chosen == {0, 1, 2, 3}
-
-
-def test_gold_prompts_take_no_part_in_the_overlap(project: Project) -> None:
-    project.overlap, project.overlap_fraction = 3, 1.0
-    work, gold = new_prompts(project, 2)
-    gold.purpose = Purpose.GOLD
-    queue.choose_overlap(project=project, prompts=[work, gold])
-    assert (work.overlap, gold.overlap) == (3, 1)
 
 
 # --- Claims -----------------------------------------------------------------------
@@ -365,6 +248,348 @@ def test_only_what_is_held_can_be_given_back(
     assert not queue.release(held)
     held.refresh_from_db()
     assert (held.state, held.labeler) == (AssignmentState.COMPLETED, alice)
+
+
+# --- The cursor -------------------------------------------------------------------
+
+
+def cursor_of(labeler: Membership) -> tuple[int, int]:
+    labeler.refresh_from_db()
+    return labeler.cursor_seq, labeler.cursor_slot
+
+
+def let_minutes_pass(labeler: Membership, minutes: int) -> None:
+    """Since the labeler last looked from the start."""
+    Membership.objects.filter(pk=labeler.pk).update(
+        cursor_reset_at=Now() - timedelta(minutes=minutes)
+    )
+
+
+def test_the_cursor_stands_at_what_was_handed_out_last(
+    project: Project, alice: Membership
+) -> None:
+    for number in range(3):
+        make_prompt(project, f"p{number}")
+        held = claimed(alice)
+        assert cursor_of(alice) == (held.seq, held.slot)
+        queue.complete(held)
+
+
+def test_who_finds_nothing_looks_only_at_what_comes_after(
+    project: Project, alice: Membership
+) -> None:
+    """Her own prompt's other slots are the whole queue: the cursor goes to its end."""
+    make_prompt(project, slots=4)
+    queue.complete(claimed(alice))
+    assert queue.claim(alice) is None
+    last = Assignment.objects.filter(state="open").order_by("seq", "slot").last()
+    assert last is not None
+    assert cursor_of(alice) == (last.seq, last.slot)
+    assert queue.claim(alice) is None
+    assert cursor_of(alice) == (last.seq, last.slot)
+    newer = make_prompt(project, "p2")
+    assert claimed(alice).prompt == newer
+
+
+def put_behind(labeler: Membership) -> Assignment:
+    """An open row that a labeler has passed, as if a claim had locked it just then."""
+    seq, _ = cursor_of(labeler)
+    prompt = make_prompt(labeler.project, "passed", slots=1)
+    prompt.assignment_set.update(seq=seq - 1)
+    return prompt.assignment_set.get()
+
+
+def test_what_was_passed_by_is_found_ten_minutes_later(
+    project: Project, alice: Membership
+) -> None:
+    make_prompt(project)
+    queue.complete(claimed(alice))
+    passed = put_behind(alice)
+    let_minutes_pass(alice, 9)
+    assert queue.claim(alice) is None
+    assert not queue.has_work_for(alice)
+    let_minutes_pass(alice, 11)
+    assert queue.has_work_for(alice)
+    assert claimed(alice) == passed
+
+
+def test_looking_again_is_remembered(project: Project, alice: Membership) -> None:
+    make_prompt(project)
+    queue.complete(claimed(alice))
+    let_minutes_pass(alice, 11)
+    assert queue.claim(alice) is None
+    put_behind(alice)
+    assert queue.claim(alice) is None
+
+
+def test_a_new_version_of_the_queue_starts_the_cursor_anew(
+    project: Project, alice: Membership
+) -> None:
+    make_prompt(project)
+    queue.complete(claimed(alice))
+    passed = put_behind(alice)
+    Project.objects.update(queue_version=7)
+    assert claimed(alice) == passed
+    alice.refresh_from_db()
+    assert alice.cursor_version == 7
+
+
+def test_a_long_row_of_prompts_that_are_not_hers_may_hold_one_that_is(
+    project: Project, alice: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Her look ahead ends after two slots, so the answer is a careful yes."""
+    make_prompt(project, slots=3)
+    queue.complete(claimed(alice))
+    assert not queue.has_work_for(alice)
+    monkeypatch.setattr(queue, "ROWS_PEEKED_AT", 2)
+    assert queue.has_work_for(alice)
+    assert queue.claim(alice) is None
+    assert not queue.has_work_for(alice)
+
+
+def test_looking_whether_there_is_work_changes_nothing(
+    project: Project, alice: Membership
+) -> None:
+    make_prompt(project)
+    with CaptureQueriesContext(connection) as asked:
+        assert queue.has_work_for(alice)
+    verbs = {query["sql"].split()[0] for query in asked.captured_queries}
+    assert verbs == {"SELECT", "WITH"}
+    assert "UPDATE" not in " ".join(query["sql"] for query in asked.captured_queries)
+
+
+def test_a_row_from_before_orders_were_drawn_ahead_gets_one(
+    project: Project, alice: Membership, settings: Settings
+) -> None:
+    make_prompt(project, k=7)
+    Assignment.objects.update(display_order=None)
+    held = Assignment.objects.get(pk=claimed(alice).pk)
+    assert held.display_order == display_order(
+        secret=settings.SECRET_KEY, label=held.token, count=7
+    )
+
+
+# --- Loaded ahead -----------------------------------------------------------------
+
+
+def prefetched(labeler: Membership) -> Assignment:
+    """What is loaded ahead for a labeler; fails when that is nothing."""
+    assignment = queue.prefetch(labeler)
+    assert assignment is not None
+    return assignment
+
+
+@pytest.fixture
+def three(project: Project) -> list[Prompt]:
+    return [make_prompt(project, f"p{number}", slots=1) for number in range(1, 4)]
+
+
+def seconds_left(assignment: Assignment) -> float:
+    row = Assignment.objects.annotate(now=Now()).get(pk=assignment.pk)
+    assert row.lease_until is not None
+    return (row.lease_until - row.now).total_seconds()
+
+
+def test_a_prompt_is_loaded_ahead_for_two_minutes(
+    three: list[Prompt], alice: Membership
+) -> None:
+    held, ahead = claimed(alice), prefetched(alice)
+    assert (held.state, ahead.state) == ("claimed", "prefetched")
+    assert [held.prompt, ahead.prompt] == three[:2]
+    assert ahead.claimed_at is not None
+    assert ahead.lease_until == ahead.claimed_at + timedelta(minutes=2)
+
+
+def test_loading_ahead_again_gives_the_same_and_no_more_time(
+    three: list[Prompt], alice: Membership
+) -> None:
+    claimed(alice)
+    first = prefetched(alice)
+    again = prefetched(alice)
+    assert (again.pk, again.lease_until) == (first.pk, first.lease_until)
+
+
+def test_a_lapsed_prompt_that_nobody_took_is_loaded_again(
+    three: list[Prompt], alice: Membership
+) -> None:
+    claimed(alice)
+    first = prefetched(alice)
+    let_the_lease_run_out(first)
+    assert prefetched(alice) == first
+    assert 0 < seconds_left(first) <= 120
+
+
+def test_what_was_loaded_ahead_and_not_shown_goes_to_others(
+    three: list[Prompt], alice: Membership, bob: Membership
+) -> None:
+    claimed(alice)
+    ahead = prefetched(alice)
+    let_the_lease_run_out(ahead)
+    assert claimed(bob).prompt == ahead.prompt
+    ahead.refresh_from_db()
+    assert (ahead.state, ahead.labeler) == (AssignmentState.EXPIRED, alice)
+    assert not queue.renew(ahead)
+    assert prefetched(alice).prompt == three[2]
+
+
+def test_a_claim_hands_out_what_was_loaded_ahead(
+    three: list[Prompt], alice: Membership
+) -> None:
+    held, ahead = claimed(alice), prefetched(alice)
+    queue.complete(held)
+    next_one = claimed(alice)
+    assert (next_one.pk, next_one.state) == (ahead.pk, "claimed")
+    assert seconds_left(next_one) > 120
+
+
+def test_showing_what_was_loaded_ahead_claims_it(
+    three: list[Prompt], alice: Membership
+) -> None:
+    held, ahead = claimed(alice), prefetched(alice)
+    queue.complete(held)
+    assert queue.renew(ahead)
+    assert ahead.state == "claimed"
+    shown_at = ahead.shown_at
+    assert shown_at is not None
+    assert seconds_left(ahead) > 120
+    assert queue.renew(ahead)
+    assert ahead.shown_at == shown_at
+
+
+def test_showing_it_beside_a_claim_keeps_both(
+    three: list[Prompt], alice: Membership
+) -> None:
+    claimed(alice)
+    ahead = prefetched(alice)
+    assert queue.renew(ahead)
+    assert ahead.state == "prefetched"
+    assert seconds_left(ahead) > 120
+
+
+def test_what_was_loaded_ahead_can_be_answered_and_given_back(
+    three: list[Prompt], alice: Membership
+) -> None:
+    claimed(alice)
+    assert queue.complete(prefetched(alice)) is SlotAfter.FILLED
+    ahead = prefetched(alice)
+    assert queue.release(ahead)
+    assert Assignment.objects.get(prompt=ahead.prompt).state == "open"
+
+
+def test_a_prompt_that_was_taken_out_unseen_is_not_shown(
+    three: list[Prompt], alice: Membership
+) -> None:
+    claimed(alice)
+    ahead = prefetched(alice)
+    queue.reject_prompt(ahead.prompt, reason="bad")
+    assert not queue.renew(ahead)
+    assert prefetched(alice).prompt == three[2]
+    assert not Assignment.objects.filter(prompt=ahead.prompt).exists()
+
+
+def test_a_prompt_that_was_taken_out_while_on_the_page_may_be_finished(
+    three: list[Prompt], alice: Membership
+) -> None:
+    held, ahead = claimed(alice), prefetched(alice)
+    queue.renew(ahead)
+    for assignment in (held, ahead):
+        queue.reject_prompt(assignment.prompt, reason="bad")
+        assert queue.renew(assignment)
+        assert queue.complete(assignment) is SlotAfter.FILLED
+
+
+def test_nothing_is_loaded_ahead_for_who_is_handed_nothing(
+    three: list[Prompt], alice: Membership
+) -> None:
+    claimed(alice)
+    Membership.objects.update(paused_at=Now())
+    assert queue.prefetch(alice) is None
+
+
+# --- Who is handed nothing --------------------------------------------------------
+
+
+def test_a_paused_labeler_is_told_so(project: Project, alice: Membership) -> None:
+    make_prompt(project)
+    Membership.objects.filter(pk=alice.pk).update(paused_at=Now())
+    with pytest.raises(queue.NothingIsServed, match=r"paused.*is kept"):
+        queue.claim(alice)
+
+
+def test_who_failed_the_test_is_told_so(project: Project, alice: Membership) -> None:
+    make_prompt(project)
+    Membership.objects.filter(pk=alice.pk).update(
+        qualification=Qualification.FAILED, qualification_decided_at=Now()
+    )
+    with pytest.raises(queue.NothingIsServed, match=r"did not qualify.*is kept"):
+        queue.claim(alice)
+
+
+def test_nobody_ranks_before_agreeing_to_the_newest_terms(
+    project: Project, alice: Membership, stranger: Membership
+) -> None:
+    make_prompt(project)
+    Terms.objects.create(project=stranger.project, version=9, text="Elsewhere.")
+    old = Terms.objects.create(project=project, version=1, text="Be nice.")
+    Consent.objects.create(membership=alice, terms=old)
+    assert queue.claim(alice) is not None
+    new = Terms.objects.create(project=project, version=2, text="Be nicer.")
+    with pytest.raises(queue.TermsAwaitConsent, match="agree to them"):
+        queue.claim(alice)
+    Consent.objects.create(membership=alice, terms=new)
+    assert queue.claim(alice) is not None
+
+
+# --- Work that is made for one labeler --------------------------------------------
+
+
+def test_work_of_their_own_comes_first_and_takes_no_slot(
+    project: Project, alice: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gold = make_prompt(project, "gold", k=5)
+    waiting = make_prompt(project, "p1", slots=1)
+    queue.complete(claimed(alice))
+    offers = iter([(gold, 1), None])
+    monkeypatch.setattr(queue, "next_direct", lambda labeler: next(offers))
+    direct = claimed(alice)
+    assert (direct.prompt, direct.repeat, direct.source) == (gold, 1, "direct")
+    assert sorted(direct.display_order or []) == [0, 1, 2, 3, 4]
+    assert direct.instructions is not None
+    assert seconds_left(direct) > 120
+    assert Assignment.objects.filter(prompt=gold, state="open").count() == 1
+    assert queue.complete(direct) is SlotAfter.FILLED
+    assert claimed(alice).prompt == waiting
+
+
+def test_nobody_takes_over_work_that_is_not_of_the_queue(
+    project: Project,
+    alice: Membership,
+    bob: Membership,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gold = make_prompt(project, "gold")
+    Assignment.objects.all().delete()
+    monkeypatch.setattr(queue, "next_direct", lambda labeler: (gold, 0))
+    direct = claimed(alice)
+    let_the_lease_run_out(direct)
+    monkeypatch.setattr(queue, "next_direct", lambda labeler: None)
+    Membership.objects.update(
+        qualification=Qualification.PASSED, qualification_decided_at=Now()
+    )
+    assert queue.claim(bob) is None
+    assert claimed(alice) == direct
+    assert queue.release(direct)
+    assert not Assignment.objects.exists()
+
+
+def test_who_waits_for_the_result_of_their_test_is_told_so(
+    project: Project, alice: Membership
+) -> None:
+    make_prompt(project)
+    Project.objects.update(qualification_threshold=0.8)
+    alice.project.refresh_from_db()
+    with pytest.raises(queue.NothingIsServed, match="is being looked at"):
+        queue.claim(alice)
 
 
 # --- Closing ----------------------------------------------------------------------
