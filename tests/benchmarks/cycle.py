@@ -38,7 +38,13 @@ class Size:
     @property
     def prompts(self) -> int:
         """How many are used up: each is ranked once, by the same labeler."""
-        return 2 * self.rounds * self.cycles + 3 * WARM_UP + self.logged + 1
+        return (
+            2 * self.rounds * self.cycles
+            + 3 * WARM_UP
+            + 2 * self.logged
+            + 2 * self.rounds
+            + 2
+        )
 
 
 def measure(size: Size) -> list[Figure]:
@@ -56,11 +62,13 @@ def _statements(site: Site, session: str, cycles: int) -> list[Figure]:
     labeler = Labeler(site.web_that_logs_statements(), session)
     _work(labeler, WARM_UP)
     log = StatementLog(site.postgres_log)
-    path = labeler.claim()
     for _ in range(cycles):
-        page = log.during("page", labeler.open, path)
+        page = log.during("page", Labeler.claim, labeler)
+        log.during("draft", lambda page: labeler.save(page, 0), page)
         log.during("heartbeat", labeler.show, page)
-        path = log.during("submit", labeler.submit, page)
+        ahead = log.during("prefetch", Labeler.prefetch, labeler)
+        log.during("page set aside", labeler.open, ahead)
+        log.during("submit", labeler.submit, page)
     return [
         Figure(
             benchmark=NAME,
@@ -105,7 +113,7 @@ def _costs(site: Site, session: str, size: Size) -> list[Figure]:
         _milliseconds(one.what, [cost for cost, _ in column])
         for one, column in zip(contenders, columns, strict=True)
     ]
-    kept, fresh, _, trip, connect, _ = figures
+    kept, fresh, *_, trip, connect, _ = figures
     return [
         replace(kept, at_most=MOST_CPU_MS),
         _milliseconds("… of it Postgres", [part for _, part in columns[0]]),
@@ -133,6 +141,8 @@ def _labeling(site: Site, session: str, size: Size) -> list[Contender]:
         contender("a cycle", kept, _work),
         contender("a cycle, a new connection per request", fresh, _work),
         contender("a heartbeat", kept, _show),
+        contender("a draft", kept, _save),
+        contender("the page ahead, set aside and loaded", kept, _look_ahead),
     ]
 
 
@@ -152,16 +162,28 @@ def _bare(site: Site, size: Size) -> list[Contender]:
 
 
 def _work(labeler: Labeler, cycles: int) -> None:
-    """Rank so many prompts, each submission leading to the next page."""
-    path = labeler.claim()
+    """Rank so many prompts: the page with its claim, then the submission."""
     for _ in range(cycles):
-        path = labeler.submit(labeler.open(path))
+        labeler.submit(labeler.claim())
 
 
 def _show(labeler: Labeler, times: int) -> None:
-    page = labeler.open(labeler.claim())
+    page = labeler.claim()
     for _ in range(times):
         labeler.show(page)
+
+
+def _save(labeler: Labeler, times: int) -> None:
+    page = labeler.claim()
+    for rev in range(times):
+        labeler.save(page, rev)
+    labeler.submit(page)  # the next round begins without a draft
+
+
+def _look_ahead(labeler: Labeler, times: int) -> None:
+    labeler.claim()
+    for _ in range(times):
+        labeler.open(labeler.prefetch())
 
 
 def _select_one(site: Site, times: int) -> None:

@@ -58,10 +58,15 @@ class Load:
 def measure(size: Size) -> list[Figure]:
     """Weight and first key, on a site of its own."""
     with fresh_site() as site, _browser() as browser:
-        session = site.seed(prompt_lines(1))
+        session = site.seed(prompt_lines(size.rounds + 1))
         web = site.web_for_a_browser()
-        path = Labeler(web, session).claim()
-        loads = [_load(browser, web, session, path) for _ in range(size.rounds)]
+        labeler = Labeler(web, session)
+        loads = []
+        for _ in range(size.rounds):
+            # Each time another prompt: the site remembers what was placed before.
+            page = labeler.claim()
+            loads.append(_load(browser, web, session, page.path))
+            labeler.submit(page)
     weighed = loads[0]
     own = [size for url, size in weighed.gzipped.items() if url.endswith(".js")]
     return [
@@ -115,7 +120,10 @@ def _load(browser: Browser, web: Web, session: str, path: str) -> Load:
     load = Load(first_key_ms=_first_key(page))
     page.wait_for_load_state("networkidle")
     for request in finished:
-        _weigh(request, load)
+        if (
+            request.resource_type != "fetch"
+        ):  # what its script asks for is no part of it
+            _weigh(request, load)
     context.close()
     return load
 

@@ -9,14 +9,22 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit
 
-from tests.benchmarks.material import SLUG, K
+from tests.benchmarks.material import FLAGS, SLUG, K
 from tests.benchmarks.site import HOST, Web
 
-RANKS = (3, 1, 4, 1, 5, 2, 6, 5, 3)  # ties among them
-TELEMETRY = {"active_ms": 61_500, "wall_ms": 70_250, "n_moves": 9, "n_key": 9}
+LETTERS = "ABCDEFGHI"[:K]
+JUDGEMENT = {
+    "ranks": dict(zip(LETTERS, (3, 1, 4, 1, 5, 2, 6, 5, 3), strict=True)),
+    "ratings": dict(zip(LETTERS, (4, 7, 3, 7, 3, 6, 1, 3, 4), strict=True)),
+    "flags": {"G": [FLAGS[1], FLAGS[0]]},
+    "note": "B and D say the same in other words.",
+}
+TELEMETRY = {
+    "telemetry": {"active_ms": 61_500, "wall_ms": 70_250, "n_moves": 9, "n_key": 9}
+}
 CSRF = "abcdefgh" * 4  # cookie and field agree, which is all that is asked
+PATH = re.compile(rf"/p/{SLUG}/rank/[\w-]{{16,}}/")
 KEY = re.compile(r'name="submission_uuid" value="([^"]+)"')
 
 
@@ -41,6 +49,11 @@ class Page:
     html: bytes
 
     @property
+    def api(self) -> str:
+        """Where its script sends what the labeler does."""
+        return f"/api/v1/assignments/{self.path.split('/')[-2]}"
+
+    @property
     def key(self) -> str:
         """Name of the one submission that may be made from it."""
         found = KEY.search(self.html.decode())
@@ -55,45 +68,48 @@ class Labeler:
         self.web = web
         self._cookies = {"sessionid": session, "csrftoken": CSRF}
 
-    def claim(self) -> str:
-        """Ask for a prompt; the path of its page."""
-        answer = self._post(f"/p/{SLUG}/rank/claim/", {})
-        return _path_of_a_prompt(answer.headers["Location"])
+    def claim(self) -> Page:
+        """Ask for the next prompt; its page is the answer."""
+        answer = self._ask("POST", f"/p/{SLUG}/rank/claim/")
+        path = answer.headers.get("Content-Location", "")
+        if not PATH.fullmatch(path):
+            raise RefusedError(f"No prompt was handed out, but {answer.headers}.")
+        return Page(path, answer.body)
+
+    def prefetch(self) -> str:
+        """Have the next prompt set aside; the path of its page."""
+        answer = self._ask("POST", f"/p/{SLUG}/rank/prefetch/")
+        return str(json.loads(answer.body)["url"])
 
     def open(self, path: str) -> Page:
-        """Load the page of a prompt."""
+        """Load the page of a prompt that is theirs."""
         return Page(path, self._ask("GET", path).body)
 
-    def submit(self, page: Page) -> str:
-        """Send a ranking with all that goes with it; the path of the next page."""
-        ranks = {
-            f"tier_{letter}": str(rank)
-            for letter, rank in zip("ABCDEFGHI"[:K], RANKS, strict=True)
-        }
-        telemetry = {"telemetry": json.dumps(TELEMETRY)}
-        fields = {"submission_uuid": page.key, **ranks, **telemetry}
-        answer = self._post(page.path, fields)
-        return _path_of_a_prompt(json.loads(answer.body)["next"])
-
     def show(self, page: Page) -> None:
-        """Say that somebody is at work on it: the heartbeat."""
-        self._post(f"{page.path}renew/", {})
+        """Say that somebody is looking at it: the heartbeat."""
+        self._ask("POST", f"{page.api}/heartbeat")
 
-    def _post(self, path: str, fields: Mapping[str, str]) -> Answer:
-        token = {"csrfmiddlewaretoken": CSRF}
-        return self._ask("POST", path, urlencode({**fields, **token}))
+    def save(self, page: Page, rev: int) -> None:
+        """Keep a draft over the revision last seen."""
+        self._ask("PUT", f"{page.api}/draft", {"rev": rev, **JUDGEMENT})
 
-    def _ask(self, method: str, path: str, body: str | None = None) -> Answer:
-        """Errors: RefusedError for anything that is not 2xx or 3xx."""
+    def submit(self, page: Page) -> None:
+        """Send a ranking with all that goes with it."""
+        named = {"submission_uuid": page.key, "render_mode": "rich"}
+        self._ask("POST", f"{page.api}/submit", named | JUDGEMENT | TELEMETRY)
+
+    def _ask(self, method: str, path: str, body: object = None) -> Answer:
+        """Errors: RefusedError for anything that is not 2xx."""
+        text = None if body is None else json.dumps(body)
         connection = http.client.HTTPConnection("127.0.0.1", self.web.port, timeout=30)
         try:
-            connection.request(method, path, body, self._headers(method))
+            connection.request(method, path, text, self._headers(method))
             response = connection.getresponse()
             answer = Answer(response.status, dict(response.headers), response.read())
             self._keep(response.headers.get_all("Set-Cookie", []))
         finally:
             connection.close()
-        if answer.status >= 400:
+        if answer.status >= 300:
             raise RefusedError(f"{method} {path}: {answer.status} {answer.body!r:.300}")
         return answer
 
@@ -112,18 +128,11 @@ class Labeler:
             "Cookie": "; ".join(f"{name}={it}" for name, it in self._cookies.items()),
             "Accept-Encoding": "gzip",
         }
-        if method == "POST":
+        if method != "GET":
             headers |= {
-                "Content-Type": "application/x-www-form-urlencoded",
-                "Accept": "application/json",
+                "Content-Type": "application/json",
                 "Referer": f"https://{HOST}/p/{SLUG}/rank/",
+                "X-CSRFToken": CSRF,
+                "Prefer": "return=representation",  # the page itself, no redirect to it
             }
         return headers
-
-
-def _path_of_a_prompt(address: str) -> str:
-    """Errors: RefusedError when it leads elsewhere: nothing was left to rank."""
-    path = urlsplit(address).path
-    if not re.fullmatch(rf"/p/{SLUG}/rank/[\w-]+/", path):
-        raise RefusedError(f"no prompt was handed out, but {path}")
-    return path

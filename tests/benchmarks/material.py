@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SLUG = "bench"  # of the project they are imported into
+FLAGS = ("Fails the instruction", "Hallucination", "Harmful")
 K = 9
 BYTES = 7_900  # of the prompt's text and its nine responses together
 PROMPT_BYTES = 700

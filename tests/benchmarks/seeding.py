@@ -12,7 +12,7 @@ from annotation.accounts import account_of
 from annotation.demo_project import INSTRUCTIONS
 from annotation.instructions import write_instructions
 from annotation.models import Membership, Project, Role
-from tests.benchmarks.material import SLUG
+from tests.benchmarks.material import FLAGS, SLUG
 
 
 def main(prompts: str) -> None:
@@ -39,7 +39,7 @@ def make_labeler() -> Membership:
         slug=SLUG,
         title="Benchmark",
         rate_first=True,
-        flags=["Fails the instruction", "Hallucination", "Harmful"],
+        flags=list(FLAGS),
         show_word_counts=True,
         labelers_see_agreement=True,
     )
