@@ -1,7 +1,7 @@
 """Static files whose names carry a hash of their content; our scripts made small."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import minify
@@ -12,6 +12,9 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 OWN_SCRIPTS = "js/"
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([a-z_]+\.js)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?function |const |let )", re.MULTILINE)
+DECLARED = re.compile(
+    r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)", re.MULTILINE
+)
 LEFT_OVER = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 
 
@@ -79,9 +82,10 @@ def joined(entry: str, read: Callable[[str], str]) -> str:
     """The modules that `entry` needs and itself, in one function: one scope.
 
     `read` gives the source of a module of the same folder. Each stands after those it
-    imports. Within one scope a name must not be declared twice; the minifier refuses
-    that. Errors: ValueError for modules that import each other, and for any import or
-    export but `import { a, b } from "./c.js";` and `export` before a declaration.
+    imports. Errors: ValueError for modules that import each other, for a name that
+    two of them declare (the second function would silently take the place of the
+    first), and for any import or export but `import { a, b } from "./c.js";` and
+    `export` before a declaration.
     """
     parts: dict[str, str] = {}
 
@@ -99,4 +103,15 @@ def joined(entry: str, read: Callable[[str], str]) -> str:
             raise ValueError(f"{module} cannot be joined: {left_over.group()}")
 
     add(entry, ())
+    _check_no_name_comes_twice(parts)
     return f"(() => {{\n{''.join(parts.values())}}})();\n"
+
+
+def _check_no_name_comes_twice(parts: Mapping[str, str]) -> None:
+    declared_in: dict[str, str] = {}
+    for module, source in parts.items():
+        for name in DECLARED.findall(source):
+            if name in declared_in:
+                both = f"{declared_in[name]} and {module}"
+                raise ValueError(f"{both} cannot be joined: both declare {name}.")
+            declared_in[name] = module

@@ -1,14 +1,27 @@
 """The ranking page by keyboard: every key, every trap, the order line."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.core.files.base import ContentFile
 from playwright.sync_api import Page, expect
 
 from annotation.models import Membership, Project
+from annotation.static_files import as_served
 from tests.conftest import make_prompt
 from tests.e2e.conftest import Visit, Visitor
-from tests.e2e.rank_steps import focus, press, says, started, stored, submitted, tiers
+from tests.e2e.rank_steps import (
+    drag,
+    focus,
+    press,
+    says,
+    started,
+    stored,
+    submitted,
+    tiers,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -25,6 +38,30 @@ def test_a_ranking_takes_one_key_a_response_and_enter(
     page.keyboard.press("Enter")
     submitted(page)
     assert stored() == ranks
+
+
+def test_the_script_as_it_is_served_does_the_same(
+    project: Project, alice: Membership, visit: Visitor
+) -> None:
+    """Joined and minified, as `collectstatic` leaves it; elsewhere it is the source."""
+    make_prompt(project, k=9)
+    window = visit(alice)
+    source = Path(settings.BASE_DIR / "static/js/rank/main.js")
+    script = as_served("js/rank/main.js", ContentFile(source.read_bytes())).read()
+    kind = "text/javascript"
+    window.page.route(
+        "**/js/rank/*.js",
+        lambda route: route.fulfill(body=script, content_type=kind),
+    )
+    modules: list[str] = []
+    window.page.on("request", lambda request: modules.append(request.url))
+    page = started(window).page
+    assert len({url for url in modules if url.endswith(".js")}) == 1
+    press(page, "331425617")
+    drag(page, "C", "[data-gap='2']")
+    press(page, "u Control+Enter")
+    submitted(page)
+    assert stored() == "331425617"
 
 
 def test_digits_go_on_to_the_next_unranked_response(nine: Visit) -> None:

@@ -66,6 +66,7 @@ def test_a_draft_survives_a_reload_and_goes_with_the_submission(nine: Visit) -> 
     submitted(page)
     assert stored() == "331425617"
     assert drafts(page) == []
+    nine.said.clear()  # a saving that the reload cut off may have arrived after all
 
 
 def test_an_incomplete_ranking_is_refused_and_stays_on_the_page(nine: Visit) -> None:
@@ -146,6 +147,8 @@ def test_time_away_is_not_time_at_work(
     assert ranking.active_seconds == pytest.approx(25, abs=3)
     assert ranking.telemetry["wall_ms"] == pytest.approx(65_000, abs=5_000)
     assert ranking.telemetry["n_moves"] == ranking.telemetry["n_key"] == 4
+    # The clock that jumps cut off a saving, and the next one met its own draft.
+    window.said.clear()
 
 
 # --- Without JavaScript -----------------------------------------------------------

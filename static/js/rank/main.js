@@ -30,14 +30,14 @@ const isQueued = () => entryOf(token) && !entryOf(token).reason;
 const isBusy = () => form.ariaBusy === "true";
 
 // To the next page. Where there is none this one stays, until its ranking has arrived.
-async function goOn(news = "") {
+async function openNext(news = "") {
   const next = await following();
   const previous = form.action;
   const comesBack = isQueued() && next.url?.includes(token);
   if (next.outcome !== "done" || comesBack) {
     stays = true;
     say(news);
-    warn(`${news} ${words("noNext")} `, button(words("next"), () => goOn()));
+    warn(`${news} ${words("noNext")} `, button(words("next"), () => openNext()));
     return;
   }
   page.abort();
@@ -78,16 +78,13 @@ async function submit(event) {
 function after({ outcome, status, message, feedback }, kept) {
   if (outcome === "done") {
     store("done", { day: today(), count: done() + 1 });
-    if (feedback) {
-      location.assign(`${form.action}feedback/`);
-      return;
-    }
-    goOn(words(status));
+    if (feedback) location.assign(`${form.action}feedback/`);
+    else openNext(words(status));
     return;
   }
   if (outcome === "unreached" && kept) {
     retry();
-    goOn(words("queued"));
+    openNext(words("queued"));
     return;
   }
   form.ariaBusy = "false";
@@ -96,7 +93,7 @@ function after({ outcome, status, message, feedback }, kept) {
     put(token);
     form.onsubmit = null;
     form.requestSubmit();
-  } else if (outcome === "blocked") warn(message, button(words("next"), () => goOn()));
+  } else if (outcome === "blocked") warn(message, button(words("next"), () => openNext()));
   else if (outcome === "signedOut") retry();
   else warn(words("unkept"));
 }
@@ -122,7 +119,7 @@ function start(news = "", previous = "") {
   const restored = keepDrafts(body && { ...body, uuid: body.submission_uuid, at: when });
   followLine();
   listen(remembered(at("single-keys")));
-  hold(() => goOn());
+  hold(() => openNext());
   lookAhead();
   form.onsubmit = submit;
   form.ariaBusy = String(Boolean(isQueued()));
@@ -145,9 +142,9 @@ document.documentElement.classList.add("scripted");
 clearDrafts(isOld);
 start(document.querySelector(".messages")?.innerText);
 watch((sent, news) => {
-  if (sent.includes(token)) goOn(news);
+  if (sent.includes(token)) openNext(news);
   else say(news);
 });
 // Another tab has sent it.
-on("storage", () => stays && !entryOf(token) && goOn());
+on("storage", () => stays && !entryOf(token) && openNext());
 on("popstate", () => location.reload());
