@@ -4,7 +4,7 @@ import { form, go, isFull, isRating, letters, measured, ratings, setRating, tier
 import { unranked } from "./order.js";
 import { at, button, say, warn, words } from "./talk.js";
 
-function show(isStep) {
+function showStep(isStep) {
   setRating(isStep);
   at("main").classList.toggle("rates", isStep);
   for (const box of form.querySelectorAll(".flags")) box.open ||= isStep;
@@ -13,7 +13,7 @@ function show(isStep) {
 }
 
 // The browser itself says what is not rated: every rating is required.
-const toRanking = () => form.reportValidity() && show(false);
+const toRanking = () => form.reportValidity() && showStep(false);
 
 function contradiction() {
   const rating = ratings();
@@ -39,8 +39,8 @@ function check(event) {
 export function beginRating() {
   if (!form.elements.rating_A) return;
   form.addEventListener("submit", check, { capture: true });
-  form.addEventListener("invalid", () => isRating || show(true), { capture: true });
+  form.addEventListener("invalid", () => isRating || showStep(true), { capture: true });
   at("to-ranking").onclick = toRanking;
-  at("to-ratings").onclick = () => show(true);
-  if (unranked(ratings()).length) show(true);
+  at("to-ratings").onclick = () => showStep(true);
+  if (unranked(ratings()).length) showStep(true);
 }
