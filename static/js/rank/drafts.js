@@ -76,14 +76,15 @@ async function save(how) {
     show("saved", Date.now());
   } else {
     unsaved = true;
-    failed = answer.outcome === "unreached";
-    if (failed) later(AFTER_A_FAILURE);
-    if (answer.draft && [sent, tiers].map(write).includes(write(answer.draft.ranks))) {
+    if (answer.outcome === "unreached") {
+      failed = true;
+      sent = body.ranks;
+      later(AFTER_A_FAILURE);
+    } else if (answer.draft && [sent, tiers].map(write).includes(write(answer.draft.ranks))) {
       // Our own, whose answer was lost, or the same work: nothing to choose.
       ({ rev } = answer);
       later(0);
     } else if (answer.draft) differ(answer);
-    if (failed) sent = body.ranks;
   }
   keepHere();
 }
