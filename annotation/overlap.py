@@ -14,6 +14,7 @@ from django.db.models import Count, Q
 
 from annotation.models import Project, Prompt, Purpose
 from annotation.slots import call_back, make_slots
+from annotation.turns import turn, wait_for_turn
 
 OVERLAP_LOCK: Final = 0x494D50  # the first half of the advisory lock's key
 PROMPTS_AT_ONCE: Final = 5_000
@@ -44,22 +45,19 @@ class OverlapIsBusyError(Exception):
 
 def lock_overlap(project_id: int) -> None:
     """Wait until nobody else settles this project's overlap, then be the only one."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _key(project_id))
+    wait_for_turn(OVERLAP_LOCK, project_id)
 
 
 def _lock_overlap_now(project_id: int) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", _key(project_id))
+        cursor.execute(
+            "SELECT pg_try_advisory_xact_lock(%s, %s)", turn(OVERLAP_LOCK, project_id)
+        )
         if not cursor.fetchone()[0]:
             raise OverlapIsBusyError(
                 "An import into this project is under way. The overlap is as it was;"
                 " change it when the import is done."
             )
-
-
-def _key(project_id: int) -> list[int]:
-    return [OVERLAP_LOCK, project_id % 2**31]
 
 
 def choose_overlap(

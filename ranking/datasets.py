@@ -9,9 +9,10 @@ from math import comb
 from typing import Any, Final
 
 import orjson
-from django.db import connection, transaction
+from django.db import transaction
 
 from annotation.models import Project, User
+from annotation.turns import wait_for_turn
 from ranking.filters import Filters, rankings_that_count
 from ranking.frozen import FrozenPrompt, FrozenRanking, in_order, read_prompts
 from ranking.models import Dataset, DatasetRanking, PromptSplit
@@ -41,7 +42,7 @@ def freeze(
     filters = filters or Filters()
     described = filters.as_json(project)
     with transaction.atomic():
-        _wait_for_other_freezes(project)
+        wait_for_turn(DATASET_LOCK, project.pk)
         content = _Content(described)
         keys = in_order(rankings_that_count(project, filters))
         for prompts in read_prompts(project, keys):
@@ -152,10 +153,3 @@ def _fix_splits(prompts: list[FrozenPrompt]) -> None:
         ),
         ignore_conflicts=True,  # a dataset of this moment fixed the same split
     )
-
-
-def _wait_for_other_freezes(project: Project) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(%s, %s)", [DATASET_LOCK, project.pk % 2**31]
-        )
