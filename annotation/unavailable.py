@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 
 RETRY_AFTER = 3  # seconds
 MESSAGE = (
-    "The database cannot be reached just now. What was stored before is safe. Try again"
+    "The database is away or busy just now. What was stored before is safe. Try again"
     " in a moment: what is sent twice is stored once."
 )
 
