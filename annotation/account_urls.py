@@ -6,7 +6,7 @@ from allauth.account import views as account
 from django.urls import path, re_path
 from django.views.decorators.http import require_http_methods
 
-from annotation import accounts, people, time_zones
+from annotation import accounts, people, time_zones, token_pages
 
 # allauth takes PUT for POST; browsers send neither PUT nor DELETE.
 form_page = require_http_methods(["GET", "HEAD", "POST"])
@@ -16,6 +16,9 @@ urlpatterns = [
     path("accounts/login/", form_page(account.login), name="account_login"),
     path("accounts/logout/", form_page(account.logout), name="account_logout"),
     path("accounts/time-zone/", time_zones.time_zone, name="time_zone"),
+    path("accounts/tokens/", token_pages.tokens, name="tokens"),
+    path("accounts/tokens/make/", token_pages.make_token, name="make_token"),
+    path("accounts/tokens/revoke/", token_pages.revoke_token, name="revoke_token"),
     path("accounts/inactive/", account.account_inactive, name="account_inactive"),
     path(
         "accounts/password/change/",

@@ -247,6 +247,9 @@ ROWS = {
     "account_reset_password_done": row(nothing, GET=ANYBODY),
     "account_reset_password_from_key": row(an_unknown_reset, GET=ANYBODY, POST=ANYBODY),
     "account_reset_password_from_key_done": row(nothing, GET=ANYBODY),
+    "tokens": row(nothing, GET=SIGNED_IN),
+    "make_token": row(nothing, POST=SIGNED_IN),
+    "revoke_token": row(nothing, POST=SIGNED_IN),
     "time_zone": row(nothing, GET=SIGNED_IN, POST=SIGNED_IN),
     # Projects
     "create_project": row(nothing, POST=SITE_ADMINS),
