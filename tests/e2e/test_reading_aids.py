@@ -104,6 +104,7 @@ def test_a_verdict_moves_the_responses(
     press(four, ranked)
     pin(four, pins)
     press(four, "v")
+    expect(four.get_by_role("dialog")).to_be_visible()
     four.keyboard.press(key)
     verdict(four, said)
     assert tiers(four) == expected
