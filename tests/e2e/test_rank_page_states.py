@@ -200,7 +200,7 @@ def test_without_script_an_incomplete_ranking_comes_back_as_it_was_sent(
 def test_a_prompt_can_be_given_back(nine: Visit) -> None:
     page = nine.page
     page.get_by_role("button", name="Give this prompt back").click()
-    expect(page.get_by_text("You gave the prompt back.")).to_be_visible()
+    expect(page.locator("li.success")).to_have_text("You gave the prompt back.")
     assert not Assignment.objects.filter(state="claimed").exists()
 
 
