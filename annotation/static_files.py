@@ -53,6 +53,7 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[m
 def as_served(name: str, content: "File[bytes]") -> "File[bytes]":
     """A script of ours with its modules and without comments; other files as they are.
 
+    One that imports nothing stays a module, and others import it once they need it.
     `name` may have a hash in it; only its folder counts, where the modules are.
     """
     if not (name.startswith(OWN_SCRIPTS) and name.endswith(".js")):
@@ -60,9 +61,11 @@ def as_served(name: str, content: "File[bytes]") -> "File[bytes]":
     content.seek(0)
     folder, _, entry = name.rpartition("/")
     source = b"".join(content.chunks()).decode()
-    script = joined(
-        entry, lambda module: source if module == entry else _source(folder, module)
-    )
+    script = source
+    if IMPORT.search(source):
+        script = joined(
+            entry, lambda module: source if module == entry else _source(folder, module)
+        )
     return ContentFile(small(script).encode())
 
 

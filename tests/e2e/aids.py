@@ -1,14 +1,12 @@
 """What the tests of the reading aids stand on: prompts with given texts."""
 
 from collections.abc import Sequence
-from urllib.parse import parse_qs, urlsplit
 
-from playwright.sync_api import Locator, Page, Route
+from playwright.sync_api import Locator, Page
 
 from annotation.models import Assignment, AssignmentState, Project, Prompt
 from annotation.shown import as_shown
 from annotation.slots import open_slots
-from ranking.word_diff import word_diff
 
 
 def make_texts(
@@ -38,18 +36,6 @@ def on_the_desk() -> dict[str, str]:
 def letter_of(text: str) -> str:
     """Where a text is on the page."""
     return next(letter for letter, shown in on_the_desk().items() if shown == text)
-
-
-def answer_compare(page: Page) -> None:
-    """Answers GET …/compare until the API does, with the same diff."""
-    texts = on_the_desk()
-
-    def answer(route: Route) -> None:
-        asked = parse_qs(urlsplit(route.request.url).query)
-        diff = word_diff(texts[asked["a"][0]], texts[asked["b"][0]])
-        route.fulfill(json={"ratio": diff.ratio, "a": diff.a, "b": diff.b})
-
-    page.route("**/compare?**", answer)
 
 
 def card(page: Page, letter: str) -> Locator:

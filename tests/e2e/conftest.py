@@ -1,11 +1,13 @@
 """A real browser on the real pages, under the content policy that production has."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser, BrowserContext, Page
+from django.db import connection
+from playwright.sync_api import Browser, BrowserContext, Page, Request
 
 from annotation.models import Membership, Project
 from tests.conftest import make_prompt
@@ -22,13 +24,24 @@ class Visit:
         self.page = page
         self.site = site
         self.said: list[str] = []
+        self.asked: set[Request] = set()  # and not answered yet
         page.on("console", lambda message: self.said.append(message.text))
         page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("request", lambda request: self.asked.add(request))
+        page.on("requestfinished", lambda request: self.asked.discard(request))
+        page.on("requestfailed", lambda request: self.asked.discard(request))
 
     def open(self, path: str) -> Page:
         """Go to a path of the site."""
         self.page.goto(self.site + path)
         return self.page
+
+    def wait_for_answers(self) -> None:
+        """Until nothing is under way, or two seconds: some tests never answer."""
+        for _ in range(100):
+            if not self.asked or self.page.is_closed():
+                return
+            self.page.wait_for_timeout(20)
 
 
 Visitor = Callable[..., Visit]
@@ -39,6 +52,29 @@ def nine(project: Project, alice: Membership, visit: Visitor) -> Visit:
     """alice's window with a prompt of nine responses."""
     make_prompt(project, k=9)
     return started(visit(alice))
+
+
+BUSY = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+AND state <> 'idle' AND backend_type = 'client backend'
+"""
+
+
+def wait_for_the_server() -> None:
+    """Until it has done what closed windows asked of it last.
+
+    Emptying the tables in the middle of that would be a deadlock.
+    """
+    quiet = 0
+    for _ in range(200):
+        with connection.cursor() as cursor:
+            cursor.execute(BUSY)
+            quiet = quiet + 1 if cursor.fetchone() == (0,) else 0
+        if quiet == 3:  # in a row: between two statements nobody is busy
+            return
+        time.sleep(0.02)
+    raise AssertionError("The server is still at work.")
 
 
 @pytest.fixture
@@ -71,6 +107,9 @@ def visit(
         return visits[-1]
 
     yield open_window
+    for window in visits:
+        window.wait_for_answers()
     for context in contexts:
         context.close()
+    wait_for_the_server()
     assert [said for visit in visits for said in visit.said] == []

@@ -91,7 +91,7 @@ def test_the_prompt_stays_at_hand_when_it_has_scrolled_away(nine: Visit) -> None
     expect(bar).to_be_hidden()
     press(page, "i")
     expect(bar).to_contain_text("Question p1?")
-    bar.get_by_role("button", name="Prompt").click()
+    bar.locator("summary").click()
     expect(page.get_by_role("region", name="The prompt again")).to_be_visible()
 
 

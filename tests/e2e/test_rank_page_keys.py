@@ -191,7 +191,7 @@ def test_keyboards_of_other_countries_work(nine: Visit) -> None:
 
 def test_single_keys_can_be_switched_off_and_stay_off(nine: Visit) -> None:
     page = nine.page
-    page.get_by_text("All keys").click()
+    page.get_by_role("button", name="All keys").click()
     page.get_by_label("Single keys work").uncheck()
     page.reload()
     page.locator("#tB").focus()

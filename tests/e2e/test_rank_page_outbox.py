@@ -47,10 +47,12 @@ def busy(route: Route) -> None:
     route.fulfill(status=503, json={})
 
 
+# What alice's device keeps.
+OUTBOX = "JSON.parse(localStorage['outbox alice@example.org'] ?? '[]')"
+
+
 def outbox(page: Page) -> list[dict[str, Any]]:
-    kept: list[dict[str, Any]] = json.loads(
-        page.evaluate("localStorage.outbox || '[]'")
-    )
+    kept: list[dict[str, Any]] = page.evaluate(OUTBOX)
     return kept
 
 
@@ -91,15 +93,14 @@ def test_an_answer_that_was_lost_on_its_way_is_not_stored_twice(nine: Visit) -> 
     """The server stored it, the page never heard of it, and sends it again."""
     page = queued(nine)
     page.unroute(SUBMIT)
-    script = """async () => {
-      const [{address, body}] = JSON.parse(localStorage.outbox);
+    script = """async ([{address, body}]) => {
       const token = /csrftoken=([^;]+)/.exec(document.cookie)[1];
       const headers = {"Content-Type": "application/json", "X-CSRFToken": token,
                        "Accept": "application/json"};
       const how = {method: "POST", headers, body: JSON.stringify(body)};
       return (await fetch(address, how)).status;
     }"""
-    assert page.evaluate(script) == 201
+    assert page.evaluate(script, outbox(page)) == 201
     wake(page)
     expect(page.get_by_role("heading", name="Nothing left to rank")).to_be_visible()
     assert (stored(), outbox(page)) == (RANKS, [])
@@ -313,7 +314,7 @@ def test_a_refused_ranking_is_listed_with_its_reason_and_never_sent_again(
     page.unroute(SUBMIT)
     wake(page)
     unsent(page, "1 ranking not sent")
-    eventually(page, "JSON.parse(localStorage.outbox)[0].reason")
+    eventually(page, f"{OUTBOX}[0].reason")
     page.locator("#outbox").click()
     row = page.locator("#unsent tbody tr")
     expect(row).to_contain_text("C=H > E > A=B > D > F > G > I")
@@ -337,7 +338,7 @@ def test_a_refused_ranking_opens_again_with_the_work_on_it(nine: Visit) -> None:
     )
     page.unroute(SUBMIT)
     wake(page)
-    eventually(page, "JSON.parse(localStorage.outbox)[0].reason")
+    eventually(page, f"{OUTBOX}[0].reason")
     page.locator("#outbox").click()
     page.evaluate(
         "localStorage.removeItem(Object.keys(localStorage).find("

@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from playwright.sync_api import expect
 
 from annotation import queue
-from annotation.models import Assignment, Membership, Project
+from annotation.models import Assignment, Membership, Project, Purpose
 from ranking.models import Ranking
 from tests.conftest import make_prompt
 from tests.e2e.conftest import Visit, Visitor
@@ -21,6 +21,7 @@ from tests.e2e.rank_steps import (
     submitted,
     tiers,
 )
+from tests.ranking.checks import make_check
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -199,5 +200,26 @@ def test_without_script_an_incomplete_ranking_comes_back_as_it_was_sent(
 def test_a_prompt_can_be_given_back(nine: Visit) -> None:
     page = nine.page
     page.get_by_role("button", name="Give this prompt back").click()
-    expect(page.get_by_text("You gave the prompt back.")).to_be_visible()
+    expect(page.locator("li.success")).to_have_text("You gave the prompt back.")
     assert not Assignment.objects.filter(state="claimed").exists()
+
+
+# --- Training ---------------------------------------------------------------------
+
+
+def test_after_a_training_prompt_its_feedback_comes_and_then_the_next_prompt(
+    project: Project, alice: Membership, visit: Visitor
+) -> None:
+    note = {"feedback": "The Moon decides."}
+    make_check(project, Purpose.TRAINING, metadata=note)
+    make_prompt(project, "p2", k=4)
+    page = started(visit(alice)).page
+    address = page.url
+    press(page, "1111 Enter")
+    expect(page).to_have_url(f"{address}feedback/")
+    expect(page.get_by_text("You ordered 0 of 5 pairs")).to_be_visible()
+    expect(page.get_by_text("The Moon decides.")).to_be_visible()
+    assert Ranking.objects.get().assignment.prompt.purpose == Purpose.TRAINING
+    page.get_by_role("button", name="Next prompt").click()
+    expect(page.locator("html.scripted h1")).to_have_text("Task 2 – rank 4 responses")
+    assert (page.url != address, drafts(page)) == (True, [])

@@ -1,5 +1,6 @@
 """Rating each response first, and what happens when that contradicts the ranking."""
 
+import re
 from typing import Any
 
 import pytest
@@ -33,6 +34,10 @@ def rated_first(project: Project) -> Project:
 @pytest.fixture
 def page(rated_first: Project, alice: Membership, visit: Visitor) -> Page:
     return started(visit(alice, reduced_motion="reduce")).page
+
+
+# On the server, not on this device alone.
+SAVED = re.compile(r"· saved \d\d:\d\d$")
 
 
 def rated(page: Page) -> str:
@@ -115,10 +120,12 @@ def test_agreement_and_ties_are_not_asked_about(page: Page, ranks: str) -> None:
 
 def test_ratings_survive_a_reload(page: Page) -> None:
     press(page, "765")
+    expect(page.locator("#saved")).to_have_text(SAVED)
     page.reload()
     expect(page.locator("main.rates")).to_be_visible()
     assert rated(page) == "7650"
     press(page, "4 Enter 12")
+    expect(page.locator("#saved")).to_have_text(SAVED)
     page.reload()
     expect(page.locator("#board")).to_be_visible()
     assert (rated(page), tiers(page)) == ("7654", "1200")

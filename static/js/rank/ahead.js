@@ -1,6 +1,6 @@
 // The next page, fetched while this one is worked on, and the way to it.
 import { form, signal } from "./bench.js";
-import { ask, at } from "./talk.js";
+import { ask, at, get, parsed } from "./talk.js";
 
 // The page as `ask` gave it, and the address it was handed out under.
 let ahead;
@@ -10,7 +10,7 @@ export async function lookAhead() {
   const page = signal;
   const { outcome, url } = await ask(form.dataset.prefetch);
   if (page.aborted || outcome !== "done" || !url || url === handedOut) return;
-  const answer = await ask(url, null, { method: "GET" });
+  const answer = await get(url);
   if (page.aborted || answer.outcome !== "done") return;
   handedOut = url;
   ahead = answer;
@@ -25,7 +25,7 @@ export async function following() {
 
 // Puts another page in the place of this one; false if it is no page of ours.
 export function swap({ url, page }) {
-  const shown = new DOMParser().parseFromString(page, "text/html");
+  const shown = parsed(page);
   const main = shown.querySelector("main:has(#ranking, .start)");
   if (!main) return false;
   document.title = shown.title;

@@ -2,7 +2,7 @@
 // every way to change it. One page at a time, begun by `begin`; other modules import
 // what they need and hang their own keys and notes in here.
 import { drawBoard } from "./board.js";
-import { startClock } from "./device.js";
+import { NOTHING, add, startClock } from "./device.js";
 import {
   alone, compacted, highest, insert, next, placed, shift, unranked, write,
 } from "./order.js";
@@ -43,8 +43,8 @@ export const ratings = () =>
 export const isFull = () => !unranked(tiers).length;
 export const count = () => letters.length - unranked(tiers).length;
 export const ranked = () => words("ranked", count(), letters.length);
-// The response that the focus is in.
-export const focused = () => document.activeElement.closest("[data-letter]")?.dataset.letter;
+// The letter of the response that this is in.
+export const letterOf = (element) => element.closest("[data-letter]")?.dataset.letter;
 // Asks /api/v1/assignments/<token>/<path>; see talk.js.
 export const api = (path, body, how) => ask(form.dataset.api + path, body, how);
 
@@ -55,7 +55,7 @@ export function begin(page, saw) {
   tiers = Object.fromEntries(letters.map((l) => [l, Number(select(l).value)]));
   signal = page;
   isRating = false;
-  measured = { visible_ms: {} };
+  measured = { ...NOTHING, visible_ms: {}, unread: [] };
   keys = {};
   notes = [() => highest(tiers) === 1 && words("allTied")];
   past = [];
@@ -75,18 +75,14 @@ export function worked() {
 }
 
 export function draw() {
-  for (const card of cards) {
-    const { letter } = card.dataset;
-    select(letter).value = tiers[letter] || "";
-    card.classList.toggle("placed", tiers[letter] > 0);
-  }
+  for (const letter of letters) select(letter).value = tiers[letter] || "";
   drawBoard(tiers);
   const line = at("line");
   if (document.activeElement !== line) line.value = write(tiers);
   at("count").textContent = ranked();
   at("notes").textContent = isFull() ? notes.map((note) => note() || "").join(" ") : "";
   for (const [id, on] of [["submit", isFull()], ["undo", past.length], ["redo", future.length]]) {
-    at(id).ariaDisabled = String(!on);
+    at(id).ariaDisabled = !on;
   }
 }
 
@@ -109,8 +105,8 @@ function remember(letter, how) {
   past.push({ order: lineBefore ?? tiers, letter });
   future = [];
   tick();
-  measured.n_moves += 1;
-  measured[`n_${how}`] = (measured[`n_${how}`] ?? 0) + 1;
+  add(measured, "n_moves");
+  add(measured, `n_${how}`);
   measured.first_ms ??= measured.wall_ms;
 }
 
@@ -168,7 +164,7 @@ function stepBack(from, to, word) {
   if (!step) return;
   const { letter, order } = step;
   to.push({ order: tiers, letter });
-  measured.n_undos += 1;
+  add(measured, "n_undos");
   settle(order);
   if (letter) go(letter);
   const key = letter ? (tiers[letter] ? "backIn" : "backTo") : "line";

@@ -16,21 +16,24 @@ let shown;
 let picked;
 // The chip under the pointer: {chip, x, y, over, dragged}.
 let held;
+// Whether the pointer was released after a drag; the click that follows means nothing.
+let wasDrag;
 
 export function beginBoard(onMove, signal) {
   root = at("board");
   rows = [...root.querySelectorAll("li[data-tier]")];
   chips = [...root.querySelectorAll(".chip")];
   moved = onMove;
-  picked = held = null;
+  picked = held = wasDrag = null;
   root.onclick = clicked;
   for (const chip of chips) {
     chip.onpointerdown = (event) => {
       if (event.button || !event.isPrimary) return;
       chip.setPointerCapture(event.pointerId);
       held = { chip, x: event.clientX, y: event.clientY };
+      wasDrag = false;
     };
-    chip.onpointermove = (event) => held && !held.ended && follow(event);
+    chip.onpointermove = (event) => held && follow(event);
     chip.onpointerup = () => release(true);
     chip.onpointercancel = () => release();
   }
@@ -53,8 +56,7 @@ export function drawBoard(tiers) {
 
 function pick(chip) {
   picked = chip;
-  root.classList.toggle("picking", Boolean(chip));
-  for (const one of chips) one.ariaPressed = String(one === chip);
+  for (const one of chips) one.ariaPressed = one === chip;
   if (chip) say(words("pickedUp", chip.dataset.letter));
 }
 
@@ -76,8 +78,7 @@ function drop(chip, place, how) {
 function clicked({ target }) {
   const chip = target.closest(".chip");
   const place = target.closest(PLACES);
-  // The click that ends a drag.
-  if (held?.dragged) held = null;
+  if (wasDrag) wasDrag = false;
   else if (picked && picked !== chip && place && !(chip && place === at("pool"))) {
     const choice = picked;
     drop(choice, place, "tap");
@@ -92,7 +93,6 @@ function follow({ clientX, clientY }) {
   const [x, y] = [clientX - held.x, clientY - held.y];
   if (!held.dragged && Math.hypot(x, y) < THRESHOLD) return;
   held.dragged = true;
-  root.classList.add("dragging");
   held.chip.classList.add("dragged");
   held.chip.style.transform = `translate(${x}px, ${y}px)`;
   hover(document.elementFromPoint(clientX, clientY)?.closest(PLACES));
@@ -105,15 +105,15 @@ function hover(place) {
 }
 
 function release(dropped) {
-  if (!held || held.ended) return;
+  if (!held) return;
   const { chip, over, dragged } = held;
   const { letter } = chip.dataset;
   hover();
-  held.ended = true;
-  root.classList.remove("dragging");
+  held = null;
+  wasDrag = dragged;
   chip.classList.remove("dragged");
   chip.style.transform = "";
-  if (!dragged) held = null;
-  else if (dropped && over) drop(chip, over, "drag");
+  if (!dragged) return;
+  if (dropped && over) drop(chip, over, "drag");
   else say(words("cancelled", letter, whereIs(shown, letter, "inTier")));
 }

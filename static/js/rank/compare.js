@@ -1,38 +1,36 @@
 // Two responses side by side: those pinned, else one and its neighbour in rank. A
-// verdict moves them; the server marks the words in which they differ.
-import { api, cards, keys, letters, measured, move, tiers } from "./bench.js";
-import { latin } from "./keys.js";
-import { highest, insert, whereIs } from "./order.js";
-import { markWide, opened, turns } from "./reading.js";
-import { at, say, words } from "./talk.js";
+// verdict moves them; the server marks the words in which they differ. A script of its
+// own, that comes when it is first asked for; main.js says what it works with.
+export function begin({
+  add, at, cards, form, get, highest, insert, latin, letters, markWide, measured, move,
+  opened, order, say, whereIs, words,
+}) {
+  // `upper` above `lower`: in a new tier just above it, unless it is above already.
+  function above(upper, lower) {
+    const below = (order()[upper] || highest(order())) + 1;
+    const both = order()[lower] ? order() : insert(order(), lower, below);
+    const is = both[upper] && both[upper] < both[lower];
+    return is ? both : insert(both, upper, both[lower]);
+  }
 
-// `upper` above `lower`: in a new tier just above it, unless it is above already.
-function above(upper, lower) {
-  const below = (tiers[upper] || highest(tiers)) + 1;
-  const order = tiers[lower] ? tiers : insert(tiers, lower, below);
-  const is = order[upper] && order[upper] < order[lower];
-  return is ? order : insert(order, upper, order[lower]);
-}
+  function tied(moving, other) {
+    const tier = order()[other] || order()[moving] || highest(order()) + 1;
+    return { ...order(), [moving]: tier, [other]: tier };
+  }
 
-function tied(moving, other) {
-  const tier = tiers[other] || tiers[moving] || highest(tiers) + 1;
-  return { ...tiers, [moving]: tier, [other]: tier };
-}
+  function nearest(letter) {
+    const apart = (l) => (order()[l] && order()[letter] ? Math.abs(order()[l] - order()[letter]) : letters.length);
+    return letters.filter((l) => l !== letter).sort((l, m) => apart(l) - apart(m))[0];
+  }
 
-function nearest(letter) {
-  const apart = (l) => (tiers[l] && tiers[letter] ? Math.abs(tiers[l] - tiers[letter]) : letters.length);
-  return letters.filter((l) => l !== letter).sort((l, m) => apart(l) - apart(m))[0];
-}
+  function judge(key, letter, other) {
+    const news = words(key, letter, other);
+    const judged = (key === "above" ? above : tied)(letter, other);
+    if (judged === order()) say(news);
+    else move(judged, letter, "compare", () => news);
+    return news;
+  }
 
-function judge(key, letter, other) {
-  const news = words(key, letter, other);
-  const order = (key === "above" ? above : tied)(letter, other);
-  if (order === tiers) say(news);
-  else move(order, letter, "compare", () => news);
-  return news;
-}
-
-export function beginComparing() {
   const dialog = at("compare");
   const panes = dialog.querySelectorAll(".pair .text");
   const marks = at("diff");
@@ -43,20 +41,19 @@ export function beginComparing() {
   let marked;
 
   function pin(letter) {
-    if (!letter) return;
     const others = pins.filter((l) => l !== letter);
     const on = others.length === pins.length;
     pins = on ? [...others, letter].slice(-2) : others;
     for (const card of cards) {
-      card.querySelector(".pin").ariaPressed = String(pins.includes(card.dataset.letter));
+      card.querySelector(".pin").ariaPressed = pins.includes(card.dataset.letter);
     }
     say(words(on ? "pinned" : "unpinned", letter, pins.length));
   }
 
   function showPlaces() {
     pair.forEach((letter, i) => {
-      at(`compare-${i}`).textContent = words("chip", letter, whereIs(tiers, letter));
-      at(`better-${i}`).textContent = words("better", letter);
+      at(`compare-${i}`).textContent = words("chip", letter, whereIs(order(), letter));
+      at(`better-${i}`).textContent = letter;
     });
   }
 
@@ -75,7 +72,7 @@ export function beginComparing() {
   async function compare(letter = letters[0]) {
     const [one, other] = (pair = pins[1] ? [...pins] : [letter, nearest(letter)]);
     mover = pair.includes(letter) ? letter : one;
-    measured.n_compare = (measured.n_compare ?? 0) + 1;
+    add(measured, "n_compare");
     marked = undefined;
     pair.forEach(opened);
     const title = words("comparing", one, other);
@@ -84,7 +81,7 @@ export function beginComparing() {
     at("verdict").textContent = "";
     show();
     dialog.showModal();
-    const { a, b } = await api(`compare?a=${one}&b=${other}`, null, { method: "GET" });
+    const { a, b } = await get(`${form.dataset.api}compare?a=${one}&b=${other}`);
     if (pair.includes(one) && pair.includes(other)) marked = { [one]: a, [other]: b };
     show();
   }
@@ -115,14 +112,7 @@ export function beginComparing() {
     event.preventDefault();
     meant.click();
   };
-  dialog.querySelector(".turns").replaceChildren(...turns());
-  keys.P = pin;
-  keys.V = compare;
-  for (const card of cards) {
-    const { letter } = card.dataset;
-    card.querySelector(".pin").onclick = () => pin(letter);
-    card.querySelector(".versus").onclick = () => compare(letter);
-    const twin = card.querySelector(".tie");
-    if (twin) twin.onclick = () => judge("madeTied", letter, twin.dataset.twin);
-  }
+  const tie = (letter) =>
+    judge("madeTied", letter, at(`r${letter}`).querySelector("[data-twin]").dataset.twin);
+  return { pin, compare, tie };
 }

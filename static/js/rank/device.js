@@ -34,18 +34,20 @@ export function clearDrafts(isOver) {
     if (token && isOver(token, loadDraft(token))) localStorage.removeItem(key);
   }
 }
-export const isOld = (_, draft) => !(draft?.at > Date.now() - LONGEST);
+export const clearOldDrafts = () =>
+  clearDrafts((_, draft) => !(draft?.at > Date.now() - LONGEST));
 
 // Whose page it is; without a name on pages for people who are signed out.
 export const me = () => document.querySelector(".who")?.textContent;
 
-// A field that is on this labeler's next page as it was left here; gives its state.
-export function remembered(field) {
-  const key = `${field.id} ${me()}`;
-  const state = field.type === "checkbox" ? "checked" : "value";
-  field[state] = load(key) ?? field[state];
-  field.onchange = () => store(key, field[state]);
-  return () => field[state];
+// The settings are on this labeler's next page as they were left here.
+export function rememberSettings() {
+  for (const field of document.querySelectorAll("[data-remembered]")) {
+    const key = `${field.id} ${me()}`;
+    const state = field.type === "checkbox" ? "checked" : "value";
+    field[state] = load(key) ?? field[state];
+    field.onchange = () => store(key, field[state]);
+  }
 }
 
 // --- Time at work: gaps of at most 30 s between signs of the labeler while the page is
@@ -54,10 +56,15 @@ export function remembered(field) {
 const LONGEST_GAP = 30_000;
 const SIGNS = "keydown pointerdown wheel scroll visibilitychange";
 
+export const NOTHING = { active_ms: 0, wall_ms: 0, n_moves: 0, n_undos: 0 };
+
+export function add(counts, name, more = 1) {
+  counts[name] = (counts[name] ?? 0) + more;
+}
+
 export function startClock(measured, signal, saw) {
   let last = performance.now();
   let awake = !document.hidden;
-  for (const name of ["active_ms", "wall_ms", "n_moves", "n_undos"]) measured[name] ??= 0;
 
   function tick() {
     const gap = performance.now() - last;

@@ -24,8 +24,8 @@ export function content() {
   const said = { ranks: {}, ratings: {}, flags: {}, note: "" };
   for (const [name, value] of new FormData(form)) {
     const [field, letter] = name.split("_");
-    if (field === "tier" && value) said.ranks[letter] = Number(value);
-    if (field === "rating" && value) said.ratings[letter] = Number(value);
+    const scores = { tier: said.ranks, rating: said.ratings }[field];
+    if (scores && value) scores[letter] = Number(value);
     if (field === "flag") (said.flags[letter] ??= []).push(value);
     if (field === "note") said.note = value;
   }
@@ -36,7 +36,7 @@ function fill({ ranks, ratings, flags, note }) {
   for (const field of form.elements) {
     const [kind, letter] = field.name.split("_");
     if (kind === "rating") field.checked = field.value === String(ratings?.[letter]);
-    if (kind === "flag") field.checked = Boolean(flags?.[letter]?.includes(field.value));
+    if (kind === "flag") field.checked = flags?.[letter]?.includes(field.value);
     if (kind === "note") field.value = note ?? "";
   }
   take(Object.fromEntries(letters.map((l) => [l, ranks[l] ?? 0])));
@@ -107,7 +107,7 @@ const leave = () => unsaved && save({ keepalive: true });
 
 // Restores the newest draft, here or on the server, and gives the time it is from.
 export function keepDrafts(queued) {
-  const server = JSON.parse(form.dataset.draft || "null");
+  const server = JSON.parse(form.dataset.draft);
   const isRefused = "refused" in form.dataset;
   const here = isRefused ? null : queued ?? loadDraft(form.dataset.token);
   const isBehind = !isRefused && server?.rev > (here?.rev ?? 0);

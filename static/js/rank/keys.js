@@ -1,7 +1,7 @@
 // Keys: what each one does, and the order line, where keys mean letters.
 import { putDown } from "./board.js";
 import {
-  cards, count, enterLine, focused, form, go, goOn, isFull, keys, leaveLine, letters, place,
+  cards, count, enterLine, form, go, goOn, isFull, keys, leaveLine, letterOf, letters, place,
   redo, settle, shiftBy, undo,
 } from "./bench.js";
 import { read } from "./order.js";
@@ -9,7 +9,7 @@ import { fold } from "./reading.js";
 import { at, say, words } from "./talk.js";
 
 const step = (letter, by) => go(letters.at((letters.indexOf(letter) + by) % letters.length));
-const requestSubmit = () => form.requestSubmit(at("submit"));
+const requestSubmit = () => form.requestSubmit();
 
 function set(letter, tier, fresh) {
   if (letter && place(letter, tier, { fresh, how: "key" }) && tier) goOn(letter);
@@ -36,10 +36,8 @@ const KEYS = {
 // By place on the keyboard, so that a French row of digits works; a numeric pad
 // counts only while it types digits (NumLock).
 function digit({ code, key, shiftKey }) {
-  const [, row, text] = /^(Digit|Numpad)(\d)$/.exec(code) ?? [];
-  if (!row || (row === "Numpad" && !/^\d$/.test(key))) return undefined;
-  const tier = Number(text);
-  return (letter) => set(letter, tier, shiftKey && tier > 0);
+  const tier = /^Digit(\d)/.exec(code)?.[1] ?? /^\d$/.exec(key)?.[0];
+  return tier && ((letter) => set(letter, Number(tier), shiftKey && tier > 0));
 }
 
 // The letter typed, or on a keyboard without Latin letters the one at its place.
@@ -48,13 +46,12 @@ export function latin({ key, code }) {
   return (/^\p{L}$/u.test(key) && /^Key([A-Z])$/.exec(code)?.[1]) || key;
 }
 
-function meaning(event, singleKeys) {
+function meaning(event) {
   const key = latin(event);
   if (event.ctrlKey || event.metaKey) {
-    if (key === "Z") return event.shiftKey ? redo : undo;
-    return { Enter: requestSubmit, Y: redo }[key];
+    return { Enter: requestSubmit, Y: redo, Z: event.shiftKey ? redo : undo }[key];
   }
-  if (!singleKeys) return undefined;
+  if (!at("single-keys").checked) return undefined;
   if (letters.includes(key)) return () => go(key);
   return digit(event) ?? KEYS[key] ?? keys[key];
 }
@@ -62,14 +59,14 @@ function meaning(event, singleKeys) {
 const TEXT = "textarea, input:not([type=checkbox], [type=radio])";
 
 // Keys are ours while the focus is in the form; in a text field only Ctrl+Enter is.
-export function listen(singleKeys) {
+export function listen() {
   form.onkeydown = (event) => {
     if (event.isComposing || event.altKey || (event.key === "Escape" && putDown())) return;
-    const act = meaning(event, singleKeys());
+    const act = meaning(event);
     if (!act || (event.target.matches(TEXT) && act !== requestSubmit)) return;
     // Also for a key held down, or the select under it would take the repeats.
     event.preventDefault();
-    if (!event.repeat) act(focused(), event);
+    if (!event.repeat) act(letterOf(event.target), event);
   };
 }
 

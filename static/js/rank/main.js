@@ -3,31 +3,31 @@
 // `leave` ends it by aborting its signal.
 import { following, lookAhead, swap } from "./ahead.js";
 import {
-  begin, draw, form, isFull, letters, measured, place, ranked, tiers, worked,
+  begin, cards, draw, form, go, isFull, isRating, keys, letterOf, letters, measured, move,
+  place, ranked, ratings, setRating, tiers, worked,
 } from "./bench.js";
 import { beginBoard } from "./board.js";
-import { beginComparing } from "./compare.js";
-import { clearDrafts, isOld, load, me, remembered, store } from "./device.js";
+import { add, clearOldDrafts, load, me, rememberSettings, store } from "./device.js";
 import { content, keepDrafts } from "./drafts.js";
-import { followLine, listen } from "./keys.js";
+import { followLine, latin, listen } from "./keys.js";
 import { hold } from "./lease.js";
 import { beginNotes } from "./notes.js";
-import { missing } from "./order.js";
+import { highest, insert, missing, unranked, whereIs } from "./order.js";
 import { entryOf, put, retry, send, watch } from "./outbox.js";
-import { beginRating } from "./rating.js";
-import { beginReading, followPrompt, saw } from "./reading.js";
-import { at, button, on, say, warn, words } from "./talk.js";
+import { beginReading, followPrompt, markWide, opened, saw } from "./reading.js";
+import { at, button, get, on, say, warn, words } from "./talk.js";
 
 let page;
 let token;
 // Here only until this page's ranking has arrived: there was no next page.
 let stays;
+// What the page compares with, once that was asked for.
+let comparing;
 
 // How many were ranked on this device today (UTC).
 const today = () => `${new Date().toISOString().slice(0, 10)} ${me()}`;
 const done = () => (load("done")?.day === today() ? load("done").count : 0);
-const isQueued = () => entryOf(token) && !entryOf(token).reason;
-const isBusy = () => form.ariaBusy === "true";
+const isQueued = () => entryOf(token)?.reason === null;
 
 // To the next page. Where there is none this one stays, until its ranking has arrived.
 async function openNext(news = "") {
@@ -47,22 +47,22 @@ async function openNext(news = "") {
 
 async function submit(event) {
   event.preventDefault();
-  if (isBusy()) return;
+  if (form.ariaBusy === "true") return;
   if (!isFull()) {
     warn(missing(tiers));
     return;
   }
-  form.ariaBusy = "true";
+  form.ariaBusy = true;
   say(words("submitting"));
   worked();
   const { submission_uuid: uuid, telemetry, replace } = form.elements;
   telemetry.value = JSON.stringify(measured);
   const entry = {
     token,
-    user: me(),
     page: form.action,
     address: `${form.dataset.api}submit`,
     at: Date.now(),
+    reason: null,
     body: {
       ...content(),
       submission_uuid: uuid.value,
@@ -87,7 +87,7 @@ function after({ outcome, status, message, feedback }, kept) {
     openNext(words("queued"));
     return;
   }
-  form.ariaBusy = "false";
+  form.ariaBusy = false;
   if (outcome === "refused") {
     // The server's page says what to mend, and shows both of two rankings.
     put(token);
@@ -98,7 +98,22 @@ function after({ outcome, status, message, feedback }, kept) {
   else warn(words("unkept"));
 }
 
-function start(news = "", previous = "") {
+// What rating.js and compare.js work with.
+const workbench = () => ({
+  add, at, button, cards, form, get, go, highest, insert, isFull, latin, letters, markWide,
+  measured, move, opened, ratings, say, setRating, unranked, warn, whereIs, words,
+  isRating: () => isRating,
+  order: () => tiers,
+});
+
+// `what`: pin, compare or tie. Its script comes when it is first needed.
+async function compare(what, letter) {
+  const script = await import(form.dataset.compare).catch(() => warn(words("offline")));
+  comparing ??= script?.begin(workbench());
+  comparing?.[what](letter);
+}
+
+async function start(news = "", previous = "") {
   token = at("ranking")?.dataset.token;
   if (!token) {
     say(news);
@@ -109,37 +124,42 @@ function start(news = "", previous = "") {
   stays = isQueued();
   begin(page.signal, saw);
   beginBoard(place, page.signal);
+  rememberSettings();
   beginReading();
-  beginComparing();
+  comparing = null;
   beginNotes();
   followPrompt();
   draw();
-  const queued = entryOf(token);
-  const { body, at: when } = queued ?? {};
+  const { body, at: when } = entryOf(token) ?? {};
   const restored = keepDrafts(body && { ...body, uuid: body.submission_uuid, at: when });
+  keys.P = (letter) => letter && compare("pin", letter);
+  keys.V = (letter) => compare("compare", letter);
+  at("main").onclick = ({ target }) => {
+    const button = target.closest("[data-does]");
+    if (button) compare(button.dataset.does, letterOf(button));
+  };
   followLine();
-  listen(remembered(at("single-keys")));
+  listen();
   hold(() => openNext());
   lookAhead();
   form.onsubmit = submit;
-  form.ariaBusy = String(Boolean(isQueued()));
+  form.ariaBusy = stays;
   at("open-board").onclick = ({ target }) =>
-    (target.ariaExpanded = String(at("board").classList.toggle("open")));
+    (target.ariaExpanded = target.ariaExpanded === "false");
 
   const link = at("previous");
-  if (link) link.href = previous;
-  if (link) link.hidden = !previous;
+  if (link && previous) Object.assign(link, { href: previous, hidden: false });
   const task = words("task", done() + 1);
   at("task").textContent = `${task} – `;
   const state = restored ? words("restored", restored, ranked()) : words("none", letters.length);
   say(`${news} ${task}. ${state}`.trim());
-  const onA = remembered(at("start-on-a"))() && at(`t${letters[0]}`);
+  const onA = at("start-on-a").checked && at(`t${letters[0]}`);
   (at("problem") ?? (onA || document.querySelector("h1"))).focus({ preventScroll: true });
-  beginRating();
+  if (form.dataset.rating) (await import(form.dataset.rating)).begin(workbench());
 }
 
 document.documentElement.classList.add("scripted");
-clearDrafts(isOld);
+clearOldDrafts();
 start(document.querySelector(".messages")?.innerText);
 watch((sent, news) => {
   if (sent.includes(token)) openNext(news);

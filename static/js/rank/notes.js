@@ -1,6 +1,5 @@
 // What a labeler says besides the order: flags, the note, a skip; and the list of keys.
 import { changed, form, keys, worked } from "./bench.js";
-import { remembered } from "./device.js";
 import { at } from "./talk.js";
 
 // Opens a box and goes into its first field; Escape goes back.
@@ -15,7 +14,6 @@ function visit(box) {
 }
 
 export function beginNotes() {
-  for (const id of ["raw-text", "unseen", "columns"]) remembered(at(id));
   for (const opener of document.querySelectorAll("[data-opens]")) {
     const { key, opens } = opener.dataset;
     opener.onclick = keys[key] = () => at(opens).showModal();

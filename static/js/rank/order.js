@@ -75,7 +75,7 @@ export const write = (tiers) =>
 export const listed = (letters) => letters.join(", ").replace(/, (\w)$/, " and $1");
 
 export const whereIs = (tiers, letter, key = "tier") =>
-  tiers[letter] ? words(key, tiers[letter]) : words("unranked");
+  words(tiers[letter] ? key : "unranked", tiers[letter]);
 
 export function missing(tiers) {
   const letters = unranked(tiers);
@@ -84,7 +84,7 @@ export function missing(tiers) {
 
 function left(tiers) {
   const count = unranked(tiers).length;
-  return ` ${count ? words("left", count) : words("pressEnter")}`;
+  return ` ${words(count ? "left" : "pressEnter", count)}`;
 }
 
 export function placed(tiers, letter) {

@@ -1,37 +1,35 @@
 // Submissions that have not arrived: kept on this device under their labeler's name and
 // sent until the server has answered each. Sending one twice is harmless: its key tells.
 import { clearDrafts, load, me, store } from "./device.js";
-import { ask, at, on, plural, say, warn, words } from "./talk.js";
+import { ask, at, get, on, parsed, plural, say, warn, words } from "./talk.js";
 
-const KEY = "outbox";
 // No sending before this time: the server asked for it.
 const NOT_BEFORE = "outbox-not-before";
 
-const all = () => load(KEY) ?? [];
-export const mine = () => all().filter((entry) => entry.user === me());
+const key = () => `outbox ${me()}`;
+export const mine = () => load(key()) ?? [];
 const waiting = () => mine().filter((entry) => !entry.reason);
 export const entryOf = (token) => mine().find((entry) => entry.token === token);
 
 // Puts an entry in the place of the one with its token, or takes it out.
 export function put(token, entry) {
-  const others = all().filter((one) => one.token !== token || one.user !== me());
-  const kept = store(KEY, entry ? [...others, entry] : others);
+  const others = mine().filter((one) => one.token !== token);
+  const kept = store(key(), entry ? [...others, entry] : others);
   showCount();
   return kept;
 }
 
 // Whether the browser is signed in as somebody else by now: in another tab.
-async function isSomebodyElse(user) {
-  const { page } = await ask(document.querySelector(".brand").href, null, { method: "GET" });
-  const there = new DOMParser().parseFromString(page ?? "", "text/html");
-  return there.querySelector(".who")?.textContent !== user;
+async function isSomebodyElse() {
+  const { page } = await get(document.querySelector(".brand").href);
+  return parsed(page).querySelector(".who")?.textContent !== me();
 }
 
 export async function send(entry) {
-  const { token, user, address, body } = entry;
+  const { token, address, body } = entry;
   const answer = await ask(address, body);
   if (answer.wait) store(NOT_BEFORE, Date.now() + answer.wait * 1000);
-  if (answer.outcome === "blocked" && (await isSomebodyElse(user))) answer.outcome = "signedOut";
+  if (answer.outcome === "blocked" && (await isSomebodyElse())) answer.outcome = "signedOut";
   if (answer.outcome === "done") {
     clearDrafts((one, draft) => one === token && draft?.uuid === body.submission_uuid);
     put(token);
@@ -60,7 +58,7 @@ export function retry() {
 // Under a lock, so that of several tabs one sends; the others look again later.
 async function flush() {
   const sent = [];
-  await navigator.locks.request(KEY, { ifAvailable: true }, async (lock) => {
+  await navigator.locks.request(key(), { ifAvailable: true }, async (lock) => {
     if (!lock || !navigator.onLine || load(NOT_BEFORE) > Date.now()) return;
     for (const entry of waiting()) {
       const { outcome } = await send(entry);
@@ -90,14 +88,15 @@ export function watch(onArrival) {
   on("online visibilitychange", wake);
   on("offline", () => say(words("offline")));
   on("storage", showCount);
-  const staying = new AbortController();
-  on("beforeunload", (event) => waiting().length && event.preventDefault(), staying.signal);
+  window.onbeforeunload = (event) => {
+    if (waiting().length) event.preventDefault();
+  };
   document.querySelector(".sign-out").onsubmit = async (event) => {
     event.preventDefault();
     await flush();
     const unsent = waiting().length;
     if (unsent && !confirm(words("signOut", plural("unsent", unsent)))) return;
-    staying.abort();
+    window.onbeforeunload = null;
     clearDrafts(() => true);
     event.target.submit();
   };

@@ -1,31 +1,23 @@
 // Reading: the prompt in one line once it has scrolled away, texts that open clipped and
 // fold, wide code that can be scrolled by keyboard, and what was seen of it all.
-import { cards, draw, measured, notes } from "./bench.js";
+import { cards, draw, measured, notes, signal } from "./bench.js";
+import { add } from "./device.js";
 import { listed } from "./order.js";
-import { at, words } from "./talk.js";
-
-export const turns = () =>
-  [...document.querySelectorAll("#prompt .turn")].map((turn) => turn.cloneNode(true));
+import { at, on, words } from "./talk.js";
 
 export function followPrompt() {
-  const [bar, again] = [at("prompt-bar"), at("prompt-again")];
-  const button = bar.querySelector("button");
-  const last = document.querySelector("#prompt .turn:last-child .text");
-  bar.querySelector(".excerpt").textContent = last.innerText;
-  again.append(...turns());
-  const open = (shown) => {
-    again.hidden = !shown;
-    button.ariaExpanded = String(shown);
-  };
-  button.onclick = () => open(again.hidden);
+  const [prompt, bar] = [at("prompt"), at("prompt-bar")];
+  for (const again of document.querySelectorAll(".turns")) {
+    for (const turn of prompt.querySelectorAll(".turn")) again.append(turn.cloneNode(true));
+  }
   new IntersectionObserver(([entry]) => {
     bar.hidden = entry.isIntersecting || entry.boundingClientRect.top > 0;
-    if (bar.hidden) open(false);
-  }).observe(at("prompt"));
+    bar.open &&= !bar.hidden;
+  }).observe(prompt);
 }
 
 const folder = (card) => card.querySelector(".fold");
-const isOpen = (card) => folder(card).ariaExpanded === "true";
+const isFolded = (card) => folder(card).ariaExpanded === "false";
 
 // This response's whole text is there to be read.
 export function opened(letter) {
@@ -33,17 +25,17 @@ export function opened(letter) {
   draw();
 }
 
-function setFolded(card, folded, how = "folded") {
-  card.classList.remove("clipped", "folded");
-  if (folded) card.classList.add(how);
-  else opened(card.dataset.letter);
-  folder(card).ariaExpanded = String(!folded);
+// A long text is clipped until it is opened; from then on it folds like the others.
+function setFolded(card, folded) {
+  card.classList.remove("clipped");
+  folder(card).ariaExpanded = !folded;
+  if (!folded) opened(card.dataset.letter);
 }
 
 // Folds all of these if one is open, else opens them.
 export function fold(some) {
-  const anyOpen = some.some(isOpen);
-  for (const card of some) setFolded(card, anyOpen);
+  const all = some.every(isFolded);
+  for (const card of some) setFolded(card, !all);
 }
 
 export function markWide() {
@@ -59,27 +51,21 @@ export function saw(gap) {
   for (const text of dialog.querySelectorAll("article, .pair .text")) {
     const { top, bottom, height } = text.getBoundingClientRect();
     const seen = Math.min(bottom, innerHeight) - Math.max(top, 0);
-    const { letter } = text.dataset;
-    if (seen < Math.min(height, innerHeight) / 2) continue;
-    measured.visible_ms[letter] = (measured.visible_ms[letter] ?? 0) + gap;
+    if (seen >= Math.min(height, innerHeight) / 2) add(measured.visible_ms, text.dataset.letter, gap);
   }
 }
 
 export function beginReading() {
-  measured.unread = [];
   for (const card of cards) {
     const text = card.querySelector(".text");
-    const button = folder(card);
-    const more = card.querySelector(".more");
-    button.onclick = () => fold([card]);
+    folder(card).onclick = () => fold([card]);
     // Nothing that has the focus stays hidden in a folded text.
     text.addEventListener("focusin", () => setFolded(card, false));
-    if (!more) continue;
-    more.onclick = () => {
+    if (!isFolded(card)) continue;
+    card.querySelector(".more").onclick = () => {
       fold([card]);
-      button.focus({ preventScroll: true });
+      folder(card).focus({ preventScroll: true });
     };
-    setFolded(card, true, "clipped");
     if (text.scrollHeight > text.clientHeight) measured.unread.push(card.dataset.letter);
     else setFolded(card, false);
   }
@@ -87,7 +73,7 @@ export function beginReading() {
     const left = measured.unread;
     return left[0] && words(left[1] ? "unread" : "unreadOne", listed(left));
   });
-  // Of a text that was hidden nothing could be measured.
-  at("raw-text").addEventListener("change", markWide);
+  // Raw texts and other columns have another width.
+  on("change", markWide, signal);
   markWide();
 }

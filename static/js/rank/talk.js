@@ -37,7 +37,7 @@ export function button(label, onclick) {
 const TIMEOUT = 10_000;
 
 // Signing in again changes the token, so it is read when it is sent.
-const csrf = () => /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? "";
+const csrf = () => /csrftoken=(\w+)/.exec(document.cookie)?.[1];
 
 function outcomeOf({ ok, status }) {
   if (ok) return "done";
@@ -50,19 +50,24 @@ function outcomeOf({ ok, status }) {
 // to mend), unreached (try again, after `wait` seconds if it says so), or blocked; `code`
 // is its status. A page comes as `page`, from `url`.
 export async function ask(address, body, how) {
-  const headers = { Accept: "application/json", "X-CSRFToken": csrf() };
-  if (body) headers["Content-Type"] = "application/json";
+  const json = "application/json";
+  const headers = { Accept: json, "Content-Type": json, "X-CSRFToken": csrf() };
   const signal = AbortSignal.timeout(TIMEOUT);
   try {
     const response = await fetch(address, {
       method: "POST", signal, headers, body: body && JSON.stringify(body), ...how,
     });
-    const isJson = response.headers.get("Content-Type")?.includes("json");
+    const { status: code, url, headers: said } = response;
+    const isJson = said.get("Content-Type")?.includes("json");
     const answer = isJson ? await response.json() : { page: await response.text() };
-    const { status: code, url } = response;
-    const wait = Number(response.headers.get("Retry-After"));
+    const wait = Number(said.get("Retry-After"));
     return { url, ...answer, code, wait, outcome: outcomeOf(response) };
   } catch {
     return { outcome: "unreached" };
   }
 }
+
+export const get = (address) => ask(address, null, { method: "GET" });
+
+// A page as a document of its own.
+export const parsed = (page = "") => new DOMParser().parseFromString(page, "text/html");
