@@ -56,7 +56,7 @@ class Card:
     twin: str  # the first letter with the very same text, "" if there is none before
     tier: str
     rating: str
-    flags: list[Flag]
+    flags: tuple[Flag, ...]
     wrong: bool
 
 
@@ -95,13 +95,16 @@ def page_of(
     told = assignment.instructions
     html = html_of(texts_of(assignment, responses))
     wrong = problem.letters if problem else ()
+    cards = _cards(assignment, responses, html, kept, wrong)
     return {
         "assignment": assignment,
         "lost": assignment.state == AssignmentState.EXPIRED,
         "turns": turns_of(assignment.prompt.messages, html),
         "instructions_html": html[told.text] if told else "",
-        "cards": _cards(assignment, responses, html, kept, wrong),
-        "tiers": [str(tier) for tier in range(1, len(responses) + 1)],
+        "cards": cards,
+        "letters": tuple(card.letter for card in cards),
+        "tiers": tuple(str(tier) for tier in range(1, len(responses) + 1)),
+        "with_flags": bool(assignment.project.flags),
         "kept": kept,
         "problem": problem,
         "skip_reasons": SkipReason.choices,
@@ -139,8 +142,8 @@ def _cards(
     return cards
 
 
-def _flags(project: Project, on: Collection[str]) -> list[Flag]:
-    return [Flag(name, name in on) for name in project.flags]
+def _flags(project: Project, on: Collection[str]) -> tuple[Flag, ...]:
+    return tuple(Flag(name, name in on) for name in project.flags)
 
 
 def is_long(text: str) -> bool:
