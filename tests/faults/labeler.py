@@ -1,6 +1,7 @@
 """A labeler as HTTP sees one: claims, ranks, and sends again what got no answer."""
 
 import http.client
+import json
 import random
 import re
 import time
@@ -48,6 +49,11 @@ class Labeler:
         """One POST. Errors: OSError, HTTPException when no answer comes."""
         return self._send("POST", path, urlencode(dict(form)), headers)
 
+    def send(self, verb: str, path: str, body: object, **headers: str) -> Answer:
+        """One call of the API, in JSON. Errors: as `post`."""
+        headers = {"Content-Type": "application/json", **headers}
+        return self._send(verb, path, json.dumps(body), headers)
+
     def get(self, path: str) -> Answer:
         """One GET."""
         return self._send("GET", path, None, {})
@@ -71,13 +77,12 @@ class Labeler:
     ) -> Answer:
         """One attempt to submit, written into the history however it ends."""
         content = Submission(uuid=key, ranks=ranks).body_sha256(token)
-        form: dict[str, object] = {f"tier_{letter}": r for letter, r in ranks.items()}
-        form |= {"submission_uuid": key, "telemetry": "{}"}
-        form |= {"replace": "on"} if replace else {}
-        headers = {"Accept": "application/json"} | ({"X-Die": die} if die else {})
+        body = {"submission_uuid": str(key), "ranks": dict(ranks), "replace": replace}
+        headers = {"X-Die": die} if die else {}
         fate = Fate.UNKNOWN
         try:
-            answer = self.post(f"/p/{self.slug}/rank/{token}/", form, **headers)
+            address = f"/api/v1/assignments/{token}/submit"
+            answer = self.send("POST", address, body, **headers)
             fate = Fate.OK if answer.status in (200, 201) else Fate.FAIL
         finally:
             self.history.add(key, content, fate)

@@ -18,7 +18,8 @@ from django.test import Client
 from annotation import closing, queue
 from annotation.closing import SlotAfter, complete
 from annotation.models import Assignment, Membership, Project, Role
-from ranking.models import Placement, Ranking
+from annotation.shown import as_shown
+from ranking.models import Draft, Placement, Ranking, RefusedSubmission
 from tests.annotation.test_queue import let_the_lease_run_out
 from tests.annotation.test_queue_races import at_once
 from tests.conftest import make_member, make_prompt
@@ -82,6 +83,25 @@ def sent_often(browser: Labeler, token: str, key: UUID) -> list[Answer]:
         return browser.until_answered(lambda: browser.submit(token, ONE, key))
 
     return at_once(send, list(range(POSTS)))
+
+
+def kept_beside() -> list[tuple[UUID, dict[str, int]]]:
+    """(key, order) of what was refused and kept."""
+    rows = RefusedSubmission.objects.values_list("submission_uuid", "content")
+    return [(key, content["ranks"]) for key, content in rows]
+
+
+def placed(ranking: Ranking) -> dict[str, int]:
+    """The ranks of a stored ranking, by the id of the response."""
+    rows = ranking.placements.values_list("response__external_id", "rank")
+    return dict(rows)
+
+
+def by_id(token: str, ranks: dict[str, int]) -> dict[str, int]:
+    """An order of letters as `placed` gives it."""
+    assignment = Assignment.objects.select_related("prompt").get(token=token)
+    shown = as_shown(assignment, assignment.prompt.responses.all())
+    return {shown[letter].external_id: rank for letter, rank in ranks.items()}
 
 
 def stored() -> list[tuple[UUID, str]]:
@@ -184,7 +204,7 @@ def test_control_without_the_lock_the_same_submission_collides(
     assert {answer.status for answer in answers} - {200, 201}
 
 
-def test_a_key_that_comes_with_another_ranking_is_refused(
+def test_a_key_that_comes_with_another_ranking_is_refused_and_both_are_kept(
     project: Project, alice: Membership, at_work: AtWork, history: History
 ) -> None:
     make_prompt(project)
@@ -194,6 +214,11 @@ def test_a_key_that_comes_with_another_ranking_is_refused(
     refused = browser.submit(token, OTHER, key)
     assert refused.status == 409
     assert said(refused)["submission_uuid"] != str(key)
+    assert said(refused)["stored"] == ONE
+    assert placed(Ranking.objects.get()) == by_id(token, ONE)
+    assert kept_beside() == [(key, OTHER)]
+    assert browser.submit(token, OTHER, key).status == 409
+    assert len(kept_beside()) == 1, "sent again, it is kept once"
     assert history.problems(stored()) == []
 
 
@@ -213,11 +238,15 @@ def test_of_two_tabs_one_wins_and_the_other_is_asked(
 
     loser = next(n for n in (0, 1) if answers[n].status == 409)
     browser, ranks = tabs[loser]
+    assert said(answers[loser])["stored"] == tabs[1 - loser][1]
+    assert [order for _, order in kept_beside()] == [ranks]
     key = UUID(said(answers[loser])["submission_uuid"])
     assert browser.submit(token, ranks, key, replace=True).status == 201
     first, second = Ranking.objects.order_by("pk")
     assert second.revises == first
     assert second.submission_uuid == key
+    assert placed(first) == by_id(token, tabs[1 - loser][1])
+    assert placed(second) == by_id(token, ranks)
     assert Ranking.objects.current().get() == second
     assert history.problems(stored()) == []
 
@@ -273,6 +302,29 @@ def test_late_on_a_slot_that_somebody_took_is_kept_and_harms_nobody(
     assert [answer.status for answer in answers.values()] == [201, 201]
     assert said(answers["her_answer"])["status"] == became
     assert said(answers["his_answer"])["status"] == "counted"
+
+
+def test_a_draft_outlives_the_lease_and_the_takeover_until_it_is_submitted(
+    project: Project, alice: Membership, bob: Membership, at_work: AtWork
+) -> None:
+    """He who took the slot over sees nothing of it, and does not disturb it."""
+    make_prompt(project, slots=1)
+    hers, his = at_work(alice), at_work(bob)
+    token = held(hers)
+    address = f"/api/v1/assignments/{token}/draft"
+    begun = {"ranks": {"A": 1, "C": 2}}
+    assert hers.send("PUT", address, {"rev": 0, **begun}).status == 200
+    lapse(token)
+    taken = held(his)
+    assert hers.send("PUT", address, {"rev": 1, **begun, "note": "on"}).status == 200
+    given = said(his.send("POST", f"/api/v1/projects/{project.slug}/claim", {}))
+    assert given["assignment"]["token"] == taken
+    assert given["assignment"]["draft"] is None
+    assert his.submit(taken, OTHER, uuid4()).status == 201
+    kept = Draft.objects.get(assignment__token=token)
+    assert (kept.rev, kept.content["ranks"]) == (2, begun["ranks"])
+    assert said(hers.submit(token, ONE, uuid4()))["status"] == "surplus"
+    assert not Draft.objects.exists()
 
 
 def taking_over_meanwhile(
