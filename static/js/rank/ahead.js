@@ -2,24 +2,22 @@
 import { form, signal } from "./bench.js";
 import { ask, at, get, parsed } from "./talk.js";
 
-// The page as `ask` gave it, and the address it was handed out under.
+// The page as `ask` gave it.
 let ahead;
-let handedOut;
 
 export async function lookAhead() {
   const page = signal;
   const { outcome, url } = await ask(form.dataset.prefetch);
-  if (page.aborted || outcome !== "done" || !url || url === handedOut) return;
+  // This very page comes again as long as its first heartbeat is under way.
+  if (page.aborted || outcome !== "done" || !url || form.action.endsWith(url)) return;
   const answer = await get(url);
-  if (page.aborted || answer.outcome !== "done") return;
-  handedOut = url;
-  ahead = answer;
+  if (!page.aborted && answer.outcome === "done") ahead = answer;
 }
 
 // The page that was fetched ahead, else a newly claimed one.
 export async function following() {
   const next = ahead ?? (await ask(form.dataset.claim));
-  ahead = handedOut = null;
+  ahead = null;
   return next;
 }
 

@@ -116,7 +116,8 @@ export function keepDrafts(queued) {
   sent = {};
   rev = (isBehind && unsaved ? here : server ?? here)?.rev ?? 0;
   if (here?.uuid) form.elements.submission_uuid.value = here.uuid;
-  Object.assign(measured, here?.measured);
+  // A page that was refused brings back what it measured.
+  Object.assign(measured, here?.measured ?? JSON.parse(form.telemetry.value));
   onChange(() => {
     unsaved = true;
     if (keepHere()) show("savedHere", Date.now());
