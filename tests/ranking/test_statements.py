@@ -13,13 +13,15 @@ from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from annotation.models import Assignment, Membership, Project
+from annotation.models import Assignment, Membership, Project, Response
+from annotation.rendered import html_of, latest
 from ranking.models import Draft
 from tests.conftest import make_prompt
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SignedIn = Callable[[Membership], Client]
 LETTERS = "ABCDEFGHI"
+PROMPTS = [f"Question p{number}?" for number in range(3)]
 CLAIM = "/p/tides/rank/claim/"
 RANKS = {letter: 1 + number // 2 for number, letter in enumerate(LETTERS)}
 
@@ -78,16 +80,30 @@ def submit_with_a_draft(browser: Client, most: int = 99) -> None:
     assert not Draft.objects.exists()
 
 
-def test_a_page_with_its_claim_takes_eight_statements(her: Client) -> None:
-    """Session, user, membership, what is theirs, the claim, assignment, responses."""
-    with at_most(8):
-        page = her.post(CLAIM, headers={"Prefer": "return=representation"})
+def claim_a_page(browser: Client, most: int) -> None:
+    with at_most(most):
+        page = browser.post(CLAIM, headers={"Prefer": "return=representation"})
     assert page.status_code == 200
     assert page.content.decode().count('name="tier_') == 9
 
 
-def test_the_api_claims_with_eight_statements(her: Client) -> None:
-    with at_most(8):
+def test_a_page_with_its_claim_takes_eight_statements(her: Client) -> None:
+    """Session, user, membership, what is theirs, the claim, assignment, responses,
+    and the HTML that the first labeler's page has left."""
+    responses = Response.objects.values_list("text", flat=True)
+    html_of([*responses, *PROMPTS, "Be fair."])
+    latest.clear()
+    claim_a_page(her, most=8)
+
+
+def test_the_first_page_that_shows_a_text_takes_one_more(her: Client) -> None:
+    """It writes the HTML down."""
+    latest.clear()
+    claim_a_page(her, most=9)
+
+
+def test_the_api_claims_with_nine_statements(her: Client) -> None:
+    with at_most(9):
         answer = her.post(
             "/api/v1/projects/tides/claim", {}, content_type="application/json"
         )
