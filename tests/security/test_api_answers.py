@@ -78,6 +78,7 @@ def test_a_session_without_its_token_changes_nothing(
     """403 for the very person whose call it would be; with the token it is let in."""
     address = reverse(name, kwargs=dict(ROWS[name].points_at(cast)))
     browser = Client(enforce_csrf_checks=True)
+    assert cast.labeler.user is not None
     browser.force_login(
         cast.labeler.user, "allauth.account.auth_backends.AuthenticationBackend"
     )
