@@ -2,6 +2,7 @@
 
 from enum import Enum
 
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from annotation.models import Assignment, AssignmentSource, AssignmentState, Membership
@@ -32,9 +33,10 @@ def complete(assignment: Assignment) -> SlotAfter:
     """Close a locked assignment with its labeler's answer; say whose the slot is.
 
     A claim is completed even when its lease is over, as long as nobody took it. One
-    that somebody took stays `expired`, and one that was skipped `skipped`, unless the
-    slot lies open again: then the open row goes and the answer fills the slot after
-    all. An answer outside the queue takes no slot and is always filed.
+    that somebody took stays `expired`, and one that was skipped `skipped`, unless a
+    slot of the prompt lies open: then the open row goes and the answer fills the slot
+    after all, for its labeler could never take it. An answer outside the queue takes
+    no slot and is always filed.
     """
     if assignment.state == AssignmentState.COMPLETED:
         return SlotAfter.FILLED
@@ -44,31 +46,65 @@ def complete(assignment: Assignment) -> SlotAfter:
         if slot is not SlotAfter.FILLED:
             return slot
     Assignment.objects.filter(pk=assignment.pk).update(
-        state=AssignmentState.COMPLETED, closed_at=Now()
+        state=AssignmentState.COMPLETED, slot=assignment.slot, closed_at=Now()
     )
     assignment.state = AssignmentState.COMPLETED
     return SlotAfter.FILLED
 
 
 def _win_back(assignment: Assignment) -> SlotAfter:
-    """Whether a slot that its labeler lost can still be theirs.
+    """Whether an answer to a slot that its labeler lost can still have one.
 
     1. The prompt is locked: nobody opens, returns or takes over one of its slots.
-    2. Whoever holds the slot is looked at without waiting for them.
-    3. An open row goes, unless a claim has taken it: the state is looked at again
-       under its lock.
-    4. Without any row the slot was closed: it is free as long as the prompt has fewer
+    2. Who has been handed the prompt again has one answer to it, that one.
+    3. A slot without any row was closed: it is free as long as the prompt has fewer
        rankings than its overlap, which may have been lowered.
+    4. Else an open row goes, their own slot's first, unless a claim has taken it: the
+       state is looked at again under its lock. The answer has its slot.
+    5. Whoever holds the slot is looked at without waiting for them.
     """
     prompt = lock_prompt(assignment.prompt_id)
+    if not mark_seen(assignment):
+        return _of_their_other_row(assignment)
     rows = holding([prompt.pk])
     holder = rows.filter(slot=assignment.slot).first()
-    if holder is None:
-        free = rows.count() < prompt.overlap
-        return SlotAfter.FILLED if free else SlotAfter.FULL
-    if holder.state == AssignmentState.COMPLETED:
-        return SlotAfter.FULL
-    lying_open = Assignment.objects.filter(pk=holder.pk, state=AssignmentState.OPEN)
-    if holder.state == AssignmentState.OPEN and lying_open.delete()[0]:
+    if holder is None and rows.count() < prompt.overlap:
         return SlotAfter.FILLED
-    return SlotAfter.TAKEN
+    if _take_open_slot(assignment):
+        return SlotAfter.FILLED
+    over = holder is None or holder.state == AssignmentState.COMPLETED
+    return SlotAfter.FULL if over else SlotAfter.TAKEN
+
+
+def _take_open_slot(assignment: Assignment) -> bool:
+    lying_open = holding([assignment.prompt_id]).filter(state=AssignmentState.OPEN)
+    slots = lying_open.values_list("slot", flat=True)
+    for slot in sorted(slots, key=lambda slot: (slot != assignment.slot, slot)):
+        if lying_open.filter(slot=slot).delete()[0]:
+            assignment.slot = slot
+            return True
+    return False
+
+
+def mark_seen(assignment: Assignment) -> bool:
+    """Their answer says that they saw it; False if they were handed the prompt again.
+
+    That can be only of a row that expired before it was shown, and the constraint
+    a_prompt_comes_once_to_a_labeler tells, at whatever moment the other row comes. The
+    assignment is locked, and so is the prompt, which a claim of the other row may hold.
+    """
+    if assignment.state != AssignmentState.EXPIRED or assignment.shown_at is not None:
+        return True
+    try:
+        with transaction.atomic():
+            Assignment.objects.filter(pk=assignment.pk).update(shown_at=Now())
+    except IntegrityError:
+        return False
+    return True
+
+
+def _of_their_other_row(assignment: Assignment) -> SlotAfter:
+    theirs = Assignment.objects.filter(
+        labeler=assignment.labeler_id, prompt=assignment.prompt_id, state__in=HELD
+    )
+    return SlotAfter.TAKEN if theirs.exists() else SlotAfter.FULL

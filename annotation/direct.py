@@ -31,6 +31,7 @@ from annotation.models import (
     Qualification,
     Response,
 )
+from annotation.slots import HELD
 
 # What they still remember is no check of how consistent they are.
 LATEST_NOT_REPEATED: Final = 10
@@ -84,9 +85,19 @@ def _entry(labeler: Membership) -> tuple[Prompt, int] | None:
 
 
 def _let_in(labeler: Membership) -> None:
-    """Nothing tests them. An admin's decision of this moment stays."""
+    """Nothing tests them. An admin's decision of this moment stays.
+
+    Not while they still have the last of the training before them, which they may give
+    back: then this is a look ahead.
+    """
+    in_training = Assignment.objects.filter(
+        project=labeler.project_id,
+        labeler=labeler.pk,
+        source=AssignmentSource.DIRECT,
+        state__in=HELD,
+    )
     waiting = Membership.objects.filter(
-        pk=labeler.pk, qualification=Qualification.PENDING
+        ~Exists(in_training), pk=labeler.pk, qualification=Qualification.PENDING
     )
     if waiting.update(
         qualification=Qualification.PASSED, qualification_decided_at=Now()

@@ -5,13 +5,18 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Case, F, ProtectedError, QuerySet, When
+from django.db.models.functions import Coalesce, Now
 from psycopg.errors import UniqueViolation
 
-from annotation.models import Assignment, AssignmentState, Membership
+from annotation.models import (
+    Assignment,
+    AssignmentSource,
+    AssignmentState,
+    Membership,
+)
 from annotation.queue_statements import KEEP
-from annotation.slots import HELD, give_back, lock_prompt
+from annotation.slots import HELD, drawn_order, give_back, lock_prompt, responses_of
 
 PREFETCH_LEASE: Final = timedelta(minutes=2)
 MOST_TRIES: Final = 5
@@ -50,15 +55,47 @@ def _is_of_their_own_doing(error: IntegrityError) -> bool:
 
 def keep(assignment: int, labeler: int, *, shown: bool) -> Assignment | None:
     """Start a lease anew, as the labeler's claim; None if it is not theirs any more."""
-    keys = {"id": assignment, "labeler": labeler, "shown": shown}
-    return next(iter(Assignment.objects.raw(KEEP, keys)), None)
+    keys = {
+        "id": assignment,
+        "labeler": labeler,
+        "shown": shown,
+        "prefetch_lease": PREFETCH_LEASE,
+    }
+    kept = next(iter(Assignment.objects.raw(KEEP, keys)), None)
+    if kept is not None and kept.display_order is None:
+        draw_order(kept)
+    return kept
+
+
+def draw_order(held: Assignment) -> None:
+    """Draw the order of a row that was made before orders were drawn with the row."""
+    held.display_order = drawn_order(held.token, responses_of(held))
+    held.save(update_fields=["display_order"])
+
+
+def expire(held: Assignment) -> None:
+    """Close a locked row that somebody holds; it stays theirs, for a late answer.
+
+    What they claimed was handed to them, and counts as shown even if its page never
+    said so. What was only loaded ahead does not: see NOT_MINE.
+    """
+    claimed = When(
+        state=AssignmentState.CLAIMED, then=Coalesce("shown_at", "claimed_at", Now())
+    )
+    Assignment.objects.filter(pk=held.pk).update(
+        state=AssignmentState.EXPIRED,
+        closed_at=Now(),
+        shown_at=Case(claimed, default=F("shown_at")),
+    )
+    held.refresh_from_db(fields=["state", "shown_at"])
 
 
 def renew(assignment: Assignment) -> bool:
     """Somebody is looking at it: start the lease anew; False if it is not theirs now.
 
     What was loaded ahead becomes their claim, unless they have another one; then it
-    stays loaded ahead with a full lease. Not to be called inside a transaction.
+    stays loaded ahead with a full lease. What waits behind a claim is kept for two
+    minutes more. Not to be called inside a transaction.
     """
     labeler = assignment.labeler_id
     if labeler is None:
@@ -74,11 +111,45 @@ def renew(assignment: Assignment) -> bool:
 def release(assignment: Assignment) -> bool:
     """Give a prompt back; False if it was not held any more.
 
+    A slot that they have seen stays as `expired`, with their name, token and draft: an
+    answer that is under way is kept. They are not handed the prompt again. Else the row
+    goes and the prompt may come to them again, as work of their own does: it waits for
+    nobody else. For the steps see `_let_go`.
+    """
+
+    def close(held: Assignment) -> bool:
+        if held.source == AssignmentSource.QUEUE and held.shown_at is not None:
+            expire(held)
+        else:
+            _remove(held)
+        return True
+
+    return _let_go(assignment, close)
+
+
+def take_back(assignment: Assignment) -> bool:
+    """Have others rank what a labeler holds; False if it is not held any more.
+
+    The row stays as `expired`, so what they have done with it is kept. Work of their
+    own takes no slot from others and stays with them.
+    """
+
+    def close(held: Assignment) -> bool:
+        if held.source != AssignmentSource.QUEUE:
+            return False
+        expire(held)
+        return True
+
+    return _let_go(assignment, close)
+
+
+def _let_go(assignment: Assignment, close: Callable[[Assignment], bool]) -> bool:
+    """Have a held row closed and open its slot again; False if it was not.
+
     1. Lock the labeler's row, then the prompt.
-    2. The row goes, and with it what hangs on it, such as a draft: the next labeler
-       must not find it, and the prompt may come to this one again. A row that others
-       point to (a reported problem) stays as `expired`, with its labeler.
-    3. The slot is opened again at the end of its priority, under a new token.
+    2. `close` says what becomes of the row, if anything.
+    3. The slot is opened again at the end of its priority, under a new token: the next
+       labeler finds nothing that hangs on the old row, such as a draft.
     """
     with transaction.atomic():
         mine = Assignment.objects.filter(
@@ -88,15 +159,19 @@ def release(assignment: Assignment) -> bool:
         if held is None:
             return False
         prompt = lock_prompt(held.prompt_id)
-        _remove(held)
-        give_back(held, prompt)
-    return True
+        closed = close(held)
+        if closed:
+            give_back(held, prompt)
+    return closed
 
 
 def _remove(held: Assignment) -> None:
+    """The row goes. One that others point to (a reported problem) stays, as seen."""
     try:
         Assignment.objects.filter(pk=held.pk).delete()
     except ProtectedError:
         Assignment.objects.filter(pk=held.pk).update(
-            state=AssignmentState.EXPIRED, closed_at=Now()
+            state=AssignmentState.EXPIRED,
+            closed_at=Now(),
+            shown_at=Coalesce("shown_at", Now()),
         )

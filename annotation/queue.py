@@ -25,10 +25,13 @@ from annotation.closing import SlotAfter, complete, lock_for_answer
 from annotation.direct import next_direct
 from annotation.leases import (
     PREFETCH_LEASE,
+    draw_order,
+    expire,
     held_by,
     keep,
     release,
     renew,
+    take_back,
     until_it_holds,
 )
 from annotation.models import (
@@ -41,7 +44,7 @@ from annotation.models import (
     Qualification,
 )
 from annotation.overlap import OverlapIsBusyError, change_overlap, choose_overlap
-from annotation.queue_statements import LOCK_LAPSED, PEEK, TAKE
+from annotation.queue_statements import LOCK_ABANDONED, LOCK_UNSEEN, PEEK, TAKE
 from annotation.skips import (
     RankedAlreadyError,
     ReasonMissingError,
@@ -52,12 +55,13 @@ from annotation.skips import (
 )
 from annotation.slots import (
     HELD,
+    call_back_labeler,
     change_priority,
-    drawn_order,
     is_wanted,
     lock_prompt,
     new_row,
     open_slots,
+    responses_of,
 )
 
 __all__ = [
@@ -84,6 +88,7 @@ __all__ = [
     "renew",
     "restore_prompt",
     "skip",
+    "take_back",
 ]
 
 ROWS_PEEKED_AT: Final = 1_000
@@ -96,8 +101,9 @@ def claim(membership: Membership) -> Assignment | None:
 
     1. What they hold comes again, with a new lease: their claim, else what was loaded
        ahead for them.
-    2. Else work that is made for them; else a slot whose holder's lease is over; else
-       the next open slot. One statement asks, the next takes.
+    2. Else work that is made for them; else a slot whose holder went away; else the
+       next open slot; else what was loaded ahead for somebody who did not come to it.
+       One statement asks, the next takes.
     3. When a second claim of theirs overtakes this one, the unique constraints
        HELD_APART_BY refuse it, and it starts again at 1.
 
@@ -140,9 +146,7 @@ def has_work_for(membership: Membership) -> bool:
     theirs to take and there are more, it says yes: their claim will know.
     """
     labeler = asking(membership)
-    if labeler.claimed or labeler.prefetched or labeler.something_lapsed:
-        return True
-    if _peek(labeler) or (labeler.may_look_again and _peek(labeler, anew=True)):
+    if labeler.claimed or labeler.prefetched or _queue_has_work(labeler):
         return True
     return labeler.qualification == Qualification.PENDING and _has_tests(labeler)
 
@@ -151,6 +155,15 @@ def _has_tests(labeler: Membership) -> bool:
     tests = [Purpose.TRAINING, Purpose.QUALIFICATION]
     prompts = Prompt.objects.filter(project=labeler.project_id, purpose__in=tests)
     return prompts.exists()
+
+
+def _queue_has_work(labeler: Any) -> bool:
+    return bool(
+        labeler.something_abandoned
+        or labeler.something_unseen
+        or _peek(labeler)
+        or (labeler.may_look_again and _peek(labeler, anew=True))
+    )
 
 
 def _peek(labeler: Membership, *, anew: bool = False) -> bool:
@@ -205,18 +218,32 @@ def _next(labeler: Any, state: AssignmentState) -> Assignment | None:
             "Your qualification test is being looked at. What you have ranked is kept;"
             " come back when you have heard from an admin of the project."
         )
-    taken = _take_over(labeler, state) if labeler.something_lapsed else None
+    return _take_slot(labeler, state)
+
+
+def _take_slot(labeler: Any, state: AssignmentState) -> Assignment | None:
+    """What was abandoned, then the open slots, then what somebody may yet come to."""
+    taken = None
+    if labeler.something_abandoned:
+        taken = _take_over(labeler, state, LOCK_ABANDONED)
     if taken is None:
         taken = _take_open(labeler, state)
     if taken is None and labeler.may_look_again:
         taken = _take_open(labeler, state, anew=True)
+    if taken is None and labeler.something_unseen:
+        taken = _take_over(labeler, state, LOCK_UNSEEN)
     return taken
 
 
 def _take_direct(labeler: Any, state: AssignmentState) -> Assignment | None:
-    """Make the row of work that is theirs alone; it is no slot of the queue."""
+    """Make the row of work that is theirs alone; it is no slot of the queue.
+
+    Gold and repeats come only while the queue has work for them as well: what comes
+    after the queue's end would be known for what it is.
+    """
+    is_in = labeler.qualification == Qualification.PASSED
     direct = next_direct(labeler)
-    if direct is None:
+    if direct is None or (is_in and not _queue_has_work(labeler)):
         return None
     prompt, repeat = direct
     row = new_row(
@@ -232,36 +259,47 @@ def _take_direct(labeler: Any, state: AssignmentState) -> Assignment | None:
     return row
 
 
-def _take_over(labeler: Any, state: AssignmentState) -> Assignment | None:
-    """Take a slot whose holder's lease is over.
+def _take_over(
+    labeler: Any, state: AssignmentState, lock_lapsed: str
+) -> Assignment | None:
+    """Take a slot whose holder's lease is over: the first that is still wanted."""
+    tried = iter(lambda: _take_one_over(labeler, state, lock_lapsed), None)
+    return next((row for row in tried if row.labeler_id == labeler.pk), None)
+
+
+def _take_one_over(
+    labeler: Any, state: AssignmentState, lock_lapsed: str
+) -> Assignment | None:
+    """The row that takes a lapsed one's slot; that one itself if nobody wants the slot.
+
+    A transaction of its own, so that no two prompts are ever locked together.
 
     1. Lock the membership, then the longest lapsed row; claims pass over each other's.
     2. The row stays as `expired` with its labeler, so that a late answer finds its
        place.
     3. Lock the prompt. If the slot is still wanted, a new row takes it.
+    4. Who never saw it may be handed the prompt again: call them back to it.
     """
     with transaction.atomic():
         Membership.objects.select_for_update(no_key=True, of=("self",)).get(
             pk=labeler.pk
         )
-        for lapsed in iter(lambda: _lock_lapsed(labeler), None):
-            Assignment.objects.filter(pk=lapsed.pk).update(
-                state=AssignmentState.EXPIRED, closed_at=Now()
-            )
-            prompt = lock_prompt(lapsed.prompt_id)
-            if is_wanted(prompt):
-                return _succeed(lapsed, labeler, state)
-    return None
-
-
-def _lock_lapsed(labeler: Membership) -> Assignment | None:
-    return next(iter(Assignment.objects.raw(LOCK_LAPSED, keys_of(labeler))), None)
+        found = Assignment.objects.raw(lock_lapsed, keys_of(labeler))
+        lapsed = next(iter(found), None)
+        if lapsed is None:
+            return None
+        expire(lapsed)
+        prompt = lock_prompt(lapsed.prompt_id)
+        taken = _succeed(lapsed, labeler, state) if is_wanted(prompt) else lapsed
+        if lapsed.shown_at is None:
+            call_back_labeler(lapsed)
+    return taken
 
 
 def _succeed(lapsed: Assignment, labeler: Any, state: AssignmentState) -> Assignment:
     row = new_row(
         prompt_id=lapsed.prompt_id,
-        responses=len(lapsed.display_order or ()),
+        responses=responses_of(lapsed),
         project_id=lapsed.project_id,
         slot=lapsed.slot,
         pool=lapsed.pool,
@@ -295,11 +333,5 @@ def _take_open(
     }
     taken = next(iter(Assignment.objects.raw(TAKE, keys)), None)
     if taken is not None and taken.display_order is None:
-        _draw_order(taken)
+        draw_order(taken)
     return taken
-
-
-def _draw_order(taken: Assignment) -> None:
-    """Draw the order of a row that was made before orders were drawn with the row."""
-    taken.display_order = drawn_order(taken.token, taken.prompt.responses.count())
-    taken.save(update_fields=["display_order"])

@@ -7,17 +7,19 @@ the queue is long. All of these read nothing that grows with the project.
 
 from typing import Final
 
-# No prompt comes twice to a labeler, whatever became of it.
+# No prompt comes twice to a labeler, whatever became of it; except one that was loaded
+# ahead for them and went to somebody else before they saw it.
 NOT_MINE: Final = """NOT EXISTS (
         SELECT 1 FROM annotation_assignment mine
         WHERE mine.labeler_id = %(labeler)s AND mine.prompt_id = queued.prompt_id
+          AND NOT (mine.state = 'expired' AND mine.shown_at IS NULL)
         OFFSET 0)"""
 
 # Passes over rows that another claim is taking at this moment.
 SKIP_LOCKED: Final = "FOR NO KEY UPDATE OF queued SKIP LOCKED"
 
 # A slot that somebody held for too long. There are at most two for each labeler.
-LAPSED: Final = f"""
+_LAPSED: Final = f"""
     SELECT queued.* FROM annotation_assignment queued
     WHERE queued.project_id = %(project)s
       AND queued.state IN ('prefetched', 'claimed')
@@ -28,10 +30,16 @@ LAPSED: Final = f"""
         SELECT 1 FROM annotation_promptrejection rejection
         WHERE rejection.prompt_id = queued.prompt_id
         OFFSET 0)
-    ORDER BY queued.lease_until
-    LIMIT 1
 """  # noqa: S608  made of this module's own pieces
-LOCK_LAPSED: Final = LAPSED + SKIP_LOCKED
+_LONGEST: Final = " ORDER BY queued.lease_until LIMIT 1 "
+# Somebody has seen it and went away; or it waits for somebody at work on another one.
+_SEEN: Final = "(queued.state = 'claimed' OR queued.shown_at IS NOT NULL)"
+ABANDONED: Final = f"{_LAPSED} AND {_SEEN} {_LONGEST}"
+UNSEEN: Final = (
+    f"{_LAPSED} AND queued.state = 'prefetched' AND queued.shown_at IS NULL {_LONGEST}"
+)
+LOCK_ABANDONED: Final = ABANDONED + SKIP_LOCKED
+LOCK_UNSEEN: Final = UNSEEN + SKIP_LOCKED
 
 # The labeler as they are now, and all that decides what they are handed next.
 ASKING: Final = f"""
@@ -50,7 +58,8 @@ SELECT member.*, statement_timestamp() AS asked_at, project.archive AS in_an_arc
         WHERE membership_id = %(labeler)s AND terms_id = terms.id)
      FROM annotation_terms terms WHERE terms.project_id = %(project)s
      ORDER BY terms.version DESC LIMIT 1) AS terms_await_consent,
-    EXISTS ({LAPSED}) AS something_lapsed,
+    EXISTS ({ABANDONED}) AS something_abandoned,
+    EXISTS ({UNSEEN}) AS something_unseen,
     member.cursor_version = project.queue_version
         AND (member.cursor_reset_at IS NULL
              OR member.cursor_reset_at < statement_timestamp() - interval '10 minutes')
@@ -145,8 +154,11 @@ SELECT EXISTS (SELECT 1 FROM ahead queued WHERE {NOT_MINE}),
 """  # noqa: S608  made of this module's own pieces
 
 # Whoever holds a row goes on holding it; one that was loaded ahead becomes their claim,
-# if they have no other. Not so when its prompt was taken out before they saw it.
+# if they have no other. Not so when its prompt was taken out before they saw it. While
+# they are at work on their claim, what is loaded ahead for them stays theirs as well;
+# the claim is locked first.
 KEEP: Final = """
+WITH kept AS (
 UPDATE annotation_assignment held SET
     lease_until = statement_timestamp() + make_interval(mins => (
         SELECT lease_minutes FROM annotation_project WHERE id = held.project_id)),
@@ -163,5 +175,13 @@ WHERE held.id = %(id)s AND held.labeler_id = %(labeler)s
   AND (held.state = 'claimed' OR held.shown_at IS NOT NULL OR NOT EXISTS (
     SELECT 1 FROM annotation_promptrejection rejection
     WHERE rejection.prompt_id = held.prompt_id))
-RETURNING held.*
+RETURNING held.*),
+ahead AS (
+UPDATE annotation_assignment ahead SET
+    lease_until = greatest(
+        ahead.lease_until, statement_timestamp() + %(prefetch_lease)s::interval)
+FROM kept
+WHERE ahead.project_id = kept.project_id AND ahead.labeler_id = kept.labeler_id
+  AND ahead.state = 'prefetched' AND ahead.id <> kept.id AND kept.state = 'claimed')
+SELECT * FROM kept
 """

@@ -3,7 +3,7 @@
 from django.db import transaction
 from django.db.models.functions import Now
 
-from annotation.closing import lock_for_answer
+from annotation.closing import lock_for_answer, mark_seen
 from annotation.models import (
     Assignment,
     AssignmentState,
@@ -86,6 +86,10 @@ def _close(assignment: Assignment) -> bool:
             "Not skipped: you have ranked this prompt already, and the ranking is kept."
         )
     was_held = assignment.state in HELD
+    if not was_held:
+        lock_prompt(assignment.prompt_id)
+        if not mark_seen(assignment):
+            return False  # they have been handed it again, and that row stays theirs
     Assignment.objects.filter(pk=assignment.pk).update(
         state=AssignmentState.SKIPPED, closed_at=Now()
     )

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, F, QuerySet, Value
+from django.db.models import Count, F, Min, QuerySet, Value
 from django.db.models.functions import Least
 
 from annotation.models import (
@@ -92,6 +92,24 @@ def call_back_if_passed(project_id: int, *, to: int) -> None:
         call_back(project_id, to=to)
 
 
+def call_back_labeler(unseen: Assignment) -> None:
+    """Have the labeler of an expired row they never saw look at its prompt again.
+
+    They passed its other open slots while it was theirs. Somebody who is claiming at
+    this moment is passed over: they find it when they look from the start again.
+    """
+    others = holding([unseen.prompt_id]).filter(state=AssignmentState.OPEN)
+    first = others.aggregate(first=Min("seq"))["first"]
+    if first is None:
+        return
+    free = Membership.objects.select_for_update(
+        no_key=True, skip_locked=True, of=("self",)
+    ).filter(pk__in=[unseen.labeler_id])
+    Membership.objects.filter(pk__in=[member.pk for member in free]).update(
+        cursor_seq=Least(F("cursor_seq"), Value(first - 1))
+    )
+
+
 # --- Making slots -----------------------------------------------------------------
 
 
@@ -103,6 +121,13 @@ def new_row(*, prompt_id: int, responses: int, **fields: object) -> Assignment:
     row = Assignment(prompt_id=prompt_id, token=random_token(), **fields)
     row.display_order = drawn_order(row.token, responses)
     return row
+
+
+def responses_of(row: Assignment) -> int:
+    """How many responses a row shows; one without an order has its prompt's counted."""
+    if row.display_order is not None:
+        return len(row.display_order)
+    return Response.objects.filter(prompt=row.prompt_id).count()
 
 
 def drawn_order(token: str, responses: int) -> list[int]:
@@ -210,7 +235,7 @@ def give_back(slot: Assignment, prompt: Prompt) -> None:
         return
     row = new_row(
         prompt_id=prompt.pk,
-        responses=len(slot.display_order or ()),
+        responses=responses_of(slot),
         project_id=slot.project_id,
         slot=slot.slot,
         pool=slot.pool,

@@ -11,15 +11,17 @@ def pause(labeler: Membership) -> int:
     """Hand this labeler nothing more, and take back what they hold: how many prompts.
 
     1. The pause is committed first, so every claim that begins later is refused.
-    2. Then what they hold is released. A claim that was under way at that moment may
-       leave them one prompt: they may rank it, or its lease runs out.
+    2. Then the slots that they hold go to others. The rows stay theirs: a ranking that
+       is under way, and its draft, are kept and may still be sent. A claim that was
+       under way at that moment may leave them one prompt: they may rank it, or its
+       lease runs out. Training, tests, gold and repeats stay with them until then.
 
     What they have ranked stays and counts. Not to be called inside a transaction.
     """
     with transaction.atomic(durable=True):
         Membership.objects.filter(pk=labeler.pk, paused_at=None).update(paused_at=Now())
     held = Assignment.objects.filter(labeler=labeler, state__in=queue.HELD)
-    return sum(queue.release(assignment) for assignment in held)
+    return sum(queue.take_back(assignment) for assignment in held)
 
 
 def resume(labeler: Membership) -> None:

@@ -85,7 +85,9 @@ class Assignment(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["prompt", "labeler", "repeat"],
-                condition=Q(labeler__isnull=False),
+                # What was taken over before they saw it may come to them again.
+                condition=Q(labeler__isnull=False)
+                & ~Q(state="expired", shown_at__isnull=True),
                 name="a_prompt_comes_once_to_a_labeler",
             ),
             models.UniqueConstraint(

@@ -422,14 +422,16 @@ def test_a_lapsed_prompt_that_nobody_took_is_loaded_again(
 def test_what_was_loaded_ahead_and_not_shown_goes_to_others(
     three: list[Prompt], alice: Membership, bob: Membership
 ) -> None:
+    """Once there is nothing else for them."""
     claimed(alice)
     ahead = prefetched(alice)
     let_the_lease_run_out(ahead)
+    queue.complete(claimed(bob))
     assert claimed(bob).prompt == ahead.prompt
     ahead.refresh_from_db()
     assert (ahead.state, ahead.labeler) == (AssignmentState.EXPIRED, alice)
     assert not queue.renew(ahead)
-    assert prefetched(alice).prompt == three[2]
+    assert queue.prefetch(alice) is None
 
 
 def test_a_claim_hands_out_what_was_loaded_ahead(
@@ -673,3 +675,225 @@ def test_slots_keep_their_place_when_somebody_else_takes_them(
     place = Assignment.objects.get().seq
     let_the_lease_run_out(claimed(alice))
     assert claimed(bob).seq == place
+
+
+# --- What was loaded ahead and not seen yet ---------------------------------------
+
+
+def test_open_slots_are_taken_before_what_waits_for_somebody_at_work(
+    three: list[Prompt], alice: Membership, bob: Membership
+) -> None:
+    claimed(alice)
+    ahead = prefetched(alice)
+    let_the_lease_run_out(ahead)
+    assert claimed(bob).prompt == three[2]
+    assert queue.renew(ahead)
+
+
+def test_an_abandoned_claim_is_taken_before_open_slots(
+    three: list[Prompt], alice: Membership, bob: Membership
+) -> None:
+    abandoned = claimed(alice)
+    let_the_lease_run_out(abandoned)
+    assert claimed(bob).prompt == abandoned.prompt
+
+
+def test_who_is_at_work_keeps_what_is_loaded_ahead(
+    three: list[Prompt], alice: Membership
+) -> None:
+    held, ahead = claimed(alice), prefetched(alice)
+    let_the_lease_run_out(ahead)
+    assert queue.renew(held)
+    assert 100 < seconds_left(ahead) <= 120
+    ahead.refresh_from_db()
+    assert (ahead.state, ahead.shown_at) == ("prefetched", None)
+    assert queue.renew(ahead)  # on the page already, in another tab: a full lease
+    assert queue.renew(held)
+    assert seconds_left(ahead) > 120
+
+
+def test_hardly_anything_that_was_loaded_ahead_is_lost(project: Project) -> None:
+    """Three labelers, thirty turns of more than two minutes, each without a sign."""
+    team = [make_member(project, f"m{n}", Role.LABELER) for n in range(3)]
+    for number in range(60):
+        make_prompt(project, f"p{number}", slots=1)
+    held = {labeler: claimed(labeler) for labeler in team}
+    ahead = {labeler: prefetched(labeler) for labeler in team}
+    for labeler in team * 10:
+        for loaded in ahead.values():
+            let_the_lease_run_out(loaded)
+        queue.complete(held[labeler])
+        assert queue.renew(ahead[labeler])
+        held[labeler], ahead[labeler] = ahead[labeler], prefetched(labeler)
+    assert not Assignment.objects.filter(state="expired").exists()
+
+
+def test_two_labelers_finish_all_slots_of_two(
+    project: Project, alice: Membership, bob: Membership
+) -> None:
+    """What each loses to the other before seeing it comes to them again."""
+    for number in range(2):
+        make_prompt(project, f"p{number}", slots=2)
+    held, ahead = claimed(alice), prefetched(alice)
+    taken = claimed(bob)
+    queue.complete(taken)
+    queue.complete(claimed(bob))
+    let_the_lease_run_out(ahead)
+    queue.complete(held)
+    queue.complete(claimed(alice))
+    assert set(Assignment.objects.values_list("state", flat=True)) == {"completed"}
+
+
+def unseen_and_lost(alice: Membership, bob: Membership) -> Assignment:
+    """What was loaded ahead for alice, as it is after bob took it over."""
+    claimed(alice)
+    ahead = prefetched(alice)
+    let_the_lease_run_out(ahead)
+    assert claimed(bob).prompt == ahead.prompt
+    ahead.refresh_from_db()
+    assert (ahead.state, ahead.shown_at) == ("expired", None)
+    return ahead
+
+
+@pytest.fixture
+def two(project: Project) -> list[Prompt]:
+    return [make_prompt(project, f"p{number}", slots=1) for number in (1, 2)]
+
+
+def test_what_was_lost_unseen_comes_again_and_is_answered_once(
+    two: list[Prompt], alice: Membership, bob: Membership
+) -> None:
+    old = unseen_and_lost(alice, bob)
+    queue.complete(queue.held_by(alice).get())
+    queue.release(queue.held_by(bob).get())
+    again = claimed(alice)
+    assert (again.prompt, again.token != old.token) == (old.prompt, True)
+    assert queue.complete(old) is SlotAfter.TAKEN
+    assert queue.complete(again) is SlotAfter.FILLED
+    assert queue.complete(old) is SlotAfter.FULL
+    mine = Assignment.objects.filter(labeler=alice, prompt=old.prompt)
+    assert sorted(mine.values_list("state", flat=True)) == ["completed", "expired"]
+
+
+def test_an_answer_to_what_was_lost_unseen_says_that_it_was_seen(
+    two: list[Prompt], alice: Membership, bob: Membership
+) -> None:
+    """An offline page had it: the late answer is kept, and she is done with it."""
+    old = unseen_and_lost(alice, bob)
+    assert queue.complete(old) is SlotAfter.TAKEN
+    queue.complete(queue.held_by(alice).get())
+    queue.release(queue.held_by(bob).get())
+    assert queue.claim(alice) is None
+
+
+def test_skipping_what_came_again_by_its_old_page_changes_nothing_held(
+    two: list[Prompt], alice: Membership, bob: Membership
+) -> None:
+    old = unseen_and_lost(alice, bob)
+    queue.complete(queue.held_by(alice).get())
+    queue.release(queue.held_by(bob).get())
+    again = claimed(alice)
+    queue.skip(membership=alice, token=old.token, reason="cannot_judge")
+    assert queue.claim(alice) == again
+
+
+# --- Late answers, and what is given back or taken back ---------------------------
+
+
+def test_a_late_answer_fills_another_slot_that_lies_open(
+    project: Project, alice: Membership, bob: Membership
+) -> None:
+    make_prompt(project, slots=2)
+    late = claimed(alice)
+    let_the_lease_run_out(late)
+    taken = claimed(bob)
+    assert taken.slot == late.slot
+    queue.complete(taken)
+    late.refresh_from_db()
+    assert queue.complete(late) is SlotAfter.FILLED
+    rows = Assignment.objects.order_by("slot").values_list("slot", "state")
+    assert list(rows) == [(0, "completed"), (1, "completed")]
+
+
+def test_what_was_seen_and_given_back_can_still_be_answered(
+    project: Project, alice: Membership
+) -> None:
+    make_prompt(project, slots=1)
+    held = claimed(alice)
+    queue.renew(held)
+    assert queue.release(held)
+    held.refresh_from_db()
+    assert (held.state, held.labeler) == (AssignmentState.EXPIRED, alice)
+    assert Assignment.objects.filter(state="open").count() == 1
+    assert queue.claim(alice) is None
+    assert queue.complete(held) is SlotAfter.FILLED
+    assert list(Assignment.objects.values_list("state", flat=True)) == ["completed"]
+
+
+def test_gold_does_not_outlast_the_queue(
+    project: Project, alice: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_prompt(project, slots=1)
+    queue.complete(claimed(alice))
+    gold = make_prompt(project, "gold", slots=1)
+    Assignment.objects.filter(prompt=gold).delete()
+    monkeypatch.setattr(queue, "next_direct", lambda labeler: (gold, 0))
+    assert queue.claim(alice) is None
+    make_prompt(project, "p2", slots=1)
+    assert claimed(alice).prompt == gold
+
+
+def test_loading_ahead_of_the_last_training_lets_nobody_in(
+    project: Project, alice: Membership
+) -> None:
+    training = make_prompt(project, "t", slots=1)
+    Assignment.objects.all().delete()
+    Prompt.objects.update(purpose="training", gold={"r1": 1, "r2": 2, "r3": 3, "r4": 4})
+    make_prompt(project, "p", slots=1)
+    held = claimed(alice)
+    assert held.prompt == training
+    assert queue.prefetch(alice) is None
+    alice.refresh_from_db()
+    assert alice.qualification == Qualification.PENDING
+    queue.complete(held)
+    assert claimed(alice).prompt.external_id == "p"
+
+
+def test_lapsed_slots_that_nobody_wants_are_passed_by(
+    project: Project, alice: Membership, bob: Membership
+) -> None:
+    carol = make_member(project, "carol", Role.LABELER)
+    unwanted = make_prompt(project, "p1", slots=1)
+    extra = Assignment.objects.get()
+    let_the_lease_run_out(claimed(alice))
+    ranked = Assignment.objects.create(
+        project=project, prompt=unwanted, slot=1, labeler=carol, state="completed"
+    )
+    wanted = make_prompt(project, "p2", slots=1)
+    Assignment.objects.filter(prompt=wanted).delete()
+    Assignment.objects.create(
+        project=project,
+        prompt=wanted,
+        slot=0,
+        labeler=carol,
+        state="claimed",
+        display_order=[0, 1, 2, 3],
+        lease_until=Now() - timedelta(milliseconds=1),
+    )
+    assert claimed(bob).prompt == wanted
+    assert Assignment.objects.get(pk=extra.pk).state == "expired"
+    assert Assignment.objects.get(pk=ranked.pk).state == "completed"
+
+
+def test_a_held_row_without_an_order_gets_one(
+    project: Project, alice: Membership
+) -> None:
+    make_prompt(project, k=7, slots=1)
+    held = claimed(alice)
+    Assignment.objects.update(display_order=None)
+    again = claimed(alice)
+    assert again.token == held.token
+    assert sorted(again.display_order or []) == list(range(7))
+    Assignment.objects.update(display_order=None)
+    queue.release(again)
+    assert sorted(Assignment.objects.get().display_order or []) == list(range(7))

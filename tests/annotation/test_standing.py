@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -15,7 +16,14 @@ from annotation.models import (
     Qualification,
     Role,
 )
-from annotation.queue import NothingIsServed, claim, prefetch
+from annotation.queue import (
+    NothingIsServed,
+    SlotAfter,
+    claim,
+    complete,
+    lock_for_answer,
+    prefetch,
+)
 from tests.conftest import make_member, make_prompt
 
 # Claims and pauses begin and end transactions of their own.
@@ -42,6 +50,32 @@ def test_a_paused_labeler_holds_nothing_and_is_handed_nothing(
     with pytest.raises(NothingIsServed, match="paused"):
         claim(alice)
     assert claim(bob) is not None
+
+
+def test_a_ranking_under_way_outlives_the_pause(
+    project: Project, alice: Membership
+) -> None:
+    make_prompt(project, "p1", slots=1)
+    held = claim(alice)
+    assert held is not None
+    assert standing.pause(alice) == 1
+    with transaction.atomic():
+        mine = lock_for_answer(membership=alice, token=held.token)
+        assert mine.state == AssignmentState.EXPIRED
+        assert complete(mine) is SlotAfter.FILLED
+    assert list(Assignment.objects.values_list("state", flat=True)) == ["completed"]
+
+
+def test_work_of_their_own_stays_with_a_paused_labeler(
+    project: Project, alice: Membership
+) -> None:
+    make_prompt(project, "p1", slots=1)
+    held = claim(alice)
+    assert held is not None
+    Assignment.objects.update(source="direct")
+    assert standing.pause(alice) == 0
+    held.refresh_from_db()
+    assert held.state == AssignmentState.CLAIMED
 
 
 def test_pausing_twice_keeps_the_first_moment(alice: Membership) -> None:
