@@ -176,7 +176,7 @@ def test_a_ranking_of_the_queue_costs_no_statement_more(
     Membership.objects.update(
         qualification=Qualification.PASSED, qualification_decided_at=Now()
     )
-    passed = Membership.objects.get(pk=alice.pk)
+    passed = Membership.objects.select_related("project").get(pk=alice.pk)
     with django_assert_num_queries(0):
         entry.wait_for_claims(passed)
         entry.answered(ranking)
