@@ -25,7 +25,7 @@ from ranking.gold import Entry, Score
 from ranking.submit import Submission, submit
 from tests.conftest import make_prompt
 from tests.ranking.checks import GOLD, answer, hand_out, make_check
-from tests.ranking.rows import store_ranking
+from tests.ranking.rows import revise, store_ranking
 
 pytestmark = pytest.mark.django_db
 RIGHT = GOLD
@@ -217,6 +217,16 @@ def test_checks_count_in_gold_only_and_gold_counts_checks_only(
     found = list(scores_of(gold_rankings(project, everything)))
     assert {one.purpose for one in found} == {"training", "qualification", "gold"}
     assert {one.score for one in found} == {Score(2, 5)}
+
+
+def test_what_is_corrected_after_the_right_order_was_seen_is_no_gold(
+    project: Project, alice: Membership
+) -> None:
+    for purpose in (Purpose.TRAINING, Purpose.QUALIFICATION, Purpose.GOLD):
+        first = store_ranking(make_check(project, purpose, purpose), alice, WRONG)
+        revise(first, RIGHT)
+    found = list(scores_of(gold_rankings(project, Filters())))
+    assert [one.score for one in found] == [Score(0, 5)] * 3
 
 
 # --- Two last answers at once -----------------------------------------------------
