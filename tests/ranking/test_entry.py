@@ -1,11 +1,14 @@
 """The test that gates entry: decided by the last answer, once, and by nobody else."""
 
 import threading
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
+from django.test import Client
+from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from annotation.models import (
@@ -13,6 +16,7 @@ from annotation.models import (
     AssignmentState,
     Membership,
     Project,
+    Prompt,
     PromptRejection,
     Purpose,
     Qualification,
@@ -28,6 +32,7 @@ from tests.ranking.checks import GOLD, answer, hand_out, make_check
 from tests.ranking.rows import revise, store_ranking
 
 pytestmark = pytest.mark.django_db
+SignIn = Callable[[Membership], Client]
 RIGHT = GOLD
 # r1 last: 2 of the 5 strict pairs (r2 and r3 above r4) are left.
 HALF = {"r1": 4, "r2": 1, "r3": 2, "r4": 3}
@@ -119,6 +124,18 @@ def test_a_prompt_taken_out_is_no_part_of_the_test(
     PromptRejection.objects.create(prompt=done.prompt, reason="bad")
     take(alice, RIGHT, RIGHT)
     # Two right: [2 / (2 + 3.84), 1] = [.342, 1], above the line at .3.
+    assert where(alice) == "passed"
+
+
+@pytest.mark.parametrize("page", ["labeler_home", "rank"])
+def test_a_test_that_a_rejection_completes_is_decided_at_the_next_visit(
+    tested: Project, alice: Membership, page: str, signed_in: SignIn
+) -> None:
+    take(alice, RIGHT, RIGHT)
+    rest = Prompt.objects.exclude(assignment__labeler=alice).get()
+    PromptRejection.objects.create(prompt=rest, reason="bad")
+    assert where(alice) == "pending"
+    signed_in(alice).get(reverse(page, args=[tested.slug]))
     assert where(alice) == "passed"
 
 

@@ -525,6 +525,17 @@ def test_a_ranking_of_this_hour_opens_filled_in_and_is_revised(
     assert Ranking.objects.current().get().revises is not None
 
 
+def test_the_time_for_a_correction_is_in_the_labelers_zone(
+    alice: Membership, page: str, her: Client
+) -> None:
+    assert alice.user is not None
+    alice.user.time_zone = "Asia/Manila"
+    alice.user.save()
+    her.post(page, form())
+    said = text(her.get(page))
+    assert re.search(r"correct it, until \d\d:\d\d PST;", said)
+
+
 def test_a_late_ranking_is_corrected_without_talk_of_lost_time(
     project: Project, her: Client, bob: Membership
 ) -> None:
