@@ -20,6 +20,7 @@ from annotation.models import Assignment, AssignmentState, Role
 from ranking.desk import PAGE, for_its_labeler, own_assignment
 from ranking.entry import decide_late
 from ranking.kept_work import context_of, kept_work
+from ranking.labeler_pages import what_waits
 from ranking.rank_page import page_of
 from ranking.submit_pages import next_prompt, submit_form
 
@@ -37,7 +38,7 @@ def rank(member: Member) -> HttpResponse:
     if held is not None:
         return redirect("rank_prompt", member.project.slug, held.token)
     decide_late(member.membership)
-    context = {"member": member, "has_work": queue.has_work_for(member.membership)}
+    context = {"member": member, **what_waits(member.membership)}
     return render(member.request, "ranking/rank_start.html", context)
 
 

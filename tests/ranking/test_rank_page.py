@@ -525,6 +525,17 @@ def test_a_ranking_of_this_hour_opens_filled_in_and_is_revised(
     assert Ranking.objects.current().get().revises is not None
 
 
+def test_who_is_paused_is_not_invited_to_start(
+    project: Project, alice: Membership, her: Client
+) -> None:
+    make_prompt(project)
+    assert "Ready when you are" in text(her.get(START))
+    Membership.objects.filter(pk=alice.pk).update(paused_at=Now())
+    said = text(her.get(START))
+    assert "Ready when you are" not in said
+    assert "Your work in this project is paused." in said
+
+
 def test_the_time_for_a_correction_is_in_the_labelers_zone(
     alice: Membership, page: str, her: Client
 ) -> None:
