@@ -19,6 +19,10 @@ from annotation.models import Project, Prompt, Purpose, Role
 
 MOST_FLAGS, LONGEST_FLAG = 12, 60
 LARGEST_SHARE_OF_CHECKS = 0.5
+SAVED = (
+    "Saved. Prompts opened from now on follow it. Whoever has one open while the flags"
+    " or “Rate, then rank” change may be asked to submit again; their work is kept."
+)
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Project": ("title",),
     "The page": ("rate_first", "flags", "show_word_counts"),
@@ -165,7 +169,7 @@ def project_settings(member: Member) -> HttpResponseBase:
     if not form.is_valid():
         return _settings_page(member, form=form, status=422)
     form.write()
-    messages.success(member.request, "Saved. Prompts shown from now on follow it.")
+    messages.success(member.request, SAVED)
     return redirect("project_settings", project.slug)
 
 

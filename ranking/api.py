@@ -120,7 +120,10 @@ def draft(request: Request, token: str) -> Response:
     body = _read(bodies.DraftBody, request)
     try:
         saved = save_draft(
-            assignment, rev=body.validated_data["rev"], content=body.content()
+            assignment,
+            rev=body.validated_data["rev"],
+            content=body.content(),
+            replace=body.validated_data["replace"],
         )
     except DraftConflictError as error:
         other = {"rev": error.rev, "draft": error.content}

@@ -20,6 +20,7 @@ from annotation.models import Membership, Project, Prompt, Purpose, Role
 from ranking.entry import Standing, scores_of, standings
 from ranking.filters import Filters, gold_rankings, rankings_that_count
 from ranking.gold import Score, Share, share, sign
+from ranking.models import Ranking
 
 # Four times as fast as people read: 238 words a minute (Brysbaert, Journal of Memory
 # and Language 109, 2019), which is 0.25 s a word.
@@ -49,8 +50,10 @@ class Attention:
     all_tied: Rate  # of rankings: everything in one tier
     never_tied: Rate  # of rankings: no tie at all
     untouched: Rate  # of those whose order shown is known: ranked just as shown
-    unread: Rate  # of those whose page measured it: a response was never opened
-    hurried: Rate  # of timed ones: faster than anybody reads
+    # Of those measured or timed with their corrections, which are quick: what is known
+    # of all revisions counts together.
+    unread: Rate  # one response at least was opened in none of them
+    hurried: Rate  # faster than anybody reads, all of them together
     self_consistency: Share  # strict pairs of re-served prompts, both times strict
     gold: Share  # blind gold prompts only, not training or the test
     test: Standing
@@ -73,16 +76,15 @@ class _Counts:
 
 
 class _Row(NamedTuple):
+    assignment: int
     prompt: int
     labeler: int
-    seconds: float | None
-    unread: list[str] | None  # letters; None: the page did not measure it
     display_order: list[int] | None  # None: imported
     ranks: list[int]  # in the order of the responses' ids, as display_order counts
 
 
 def attention(project: Project, *, since: datetime | None = None) -> list[Attention]:
-    """Every labeler with an account, by name; rankings since then. Seven queries."""
+    """Every labeler with an account, by name; rankings since then. Eight queries."""
     filters = Filters(since=since)
     people = list(
         Membership.objects.with_account()
@@ -90,7 +92,8 @@ def attention(project: Project, *, since: datetime | None = None) -> list[Attent
         .order_by("name")
     )
     rows = _rows(project, filters)
-    counts = _count(rows, _words({row.prompt for row in rows}))
+    words = _words({row.prompt for row in rows})
+    counts = _count(rows, words, _spent({row.assignment for row in rows}))
     gold: defaultdict[int, list[Score]] = defaultdict(list)
     for scored in scores_of(gold_rankings(project, filters)):
         if scored.purpose == Purpose.GOLD:
@@ -106,7 +109,6 @@ def _rows(project: Project, filters: Filters) -> list[_Row]:
     found = (
         rankings_that_count(project, filters, with_repeats=True)
         .annotate(
-            unread=KeyTransform("unread", "telemetry"),
             ranks=ArrayAgg(
                 "placements__rank",
                 order_by=Collate(F("placements__response__external_id"), "C"),
@@ -114,15 +116,43 @@ def _rows(project: Project, filters: Filters) -> list[_Row]:
         )
         .order_by("pk")
         .values_list(
+            "assignment",
             "assignment__prompt",
             "assignment__labeler",
-            "active_seconds",
-            "unread",
             "assignment__display_order",
             "ranks",
         )
     )
     return [_Row(*row) for row in found]
+
+
+@dataclass(slots=True)
+class _Spent:
+    """On one prompt by one labeler, over the first ranking and its corrections."""
+
+    seconds: float | None = None  # None: no page timed it
+    unread: set[str] | None = None  # letters; None: no page measured it
+
+    def add(self, seconds: float | None, unread: list[str] | None) -> None:
+        """A text that was opened on any of the pages has been read."""
+        if seconds is not None:
+            self.seconds = (self.seconds or 0.0) + seconds
+        if unread is not None:
+            letters = set(unread)
+            self.unread = letters if self.unread is None else self.unread & letters
+
+
+def _spent(assignments: set[int]) -> defaultdict[int, _Spent]:
+    """By assignment. One query."""
+    rows = (
+        Ranking.objects.filter(assignment__in=assignments)
+        .annotate(unread=KeyTransform("unread", "telemetry"))
+        .values_list("assignment", "active_seconds", "unread")
+    )
+    spent: defaultdict[int, _Spent] = defaultdict(_Spent)
+    for assignment, seconds, unread in rows:
+        spent[assignment].add(seconds, unread)
+    return spent
 
 
 def _words(prompts: set[int]) -> dict[int, float]:
@@ -134,7 +164,9 @@ def _words(prompts: set[int]) -> dict[int, float]:
     return dict(found.values_list("pk", "words"))
 
 
-def _count(rows: Iterable[_Row], words: dict[int, float]) -> dict[int, _Counts]:
+def _count(
+    rows: Iterable[_Row], words: dict[int, float], spent: dict[int, _Spent]
+) -> dict[int, _Counts]:
     counts: defaultdict[int, _Counts] = defaultdict(_Counts)
     for row in rows:
         mine = counts[row.labeler]
@@ -145,14 +177,19 @@ def _count(rows: Iterable[_Row], words: dict[int, float]) -> dict[int, _Counts]:
         if row.display_order is not None:
             mine.shown += 1
             mine.untouched += is_untouched(row.ranks, row.display_order)
-        if row.unread is not None:
-            mine.measured += 1
-            mine.unread += bool(row.unread)
-        if row.seconds is not None:
-            mine.timed += 1
-            mine.hurried += row.seconds < LEAST_SECONDS_PER_WORD * words[row.prompt]
+        least = LEAST_SECONDS_PER_WORD * words[row.prompt]
+        _count_spent(mine, spent[row.assignment], least)
         mine.by_prompt[row.prompt].append(row.ranks)
     return counts
+
+
+def _count_spent(mine: _Counts, spent: _Spent, least: float) -> None:
+    if spent.unread is not None:
+        mine.measured += 1
+        mine.unread += bool(spent.unread)
+    if spent.seconds is not None:
+        mine.timed += 1
+        mine.hurried += spent.seconds < least
 
 
 def is_untouched(ranks: list[int], display_order: list[int]) -> bool:

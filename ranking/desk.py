@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import DateTimeField, ExpressionWrapper
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponseBase
+from django.utils import timezone
 
 from annotation.access import Member, SignedInRequest, load_membership, to_sign_in
 from annotation.models import Assignment, Membership, Role, User
@@ -65,8 +66,8 @@ def for_its_labeler(
 ]:
     """Decorate a view `(member, assignment)` of `…/<slug:slug>/…/<slug:token>/…`.
 
-    As `for_members(Role.LABELER)`, and the assignment of another is 404; one query for
-    all of it.
+    As `for_members(Role.LABELER)`, time zone included, and the assignment of another is
+    404; one query for all of it.
     """
 
     def decorate(
@@ -78,7 +79,8 @@ def for_its_labeler(
                 return to_sign_in(request)
             signed_in = cast(SignedInRequest, request)
             assignment = _in_project(signed_in.user, slug, token, with_)
-            return view(Member(signed_in, labeler_of(assignment)), assignment)
+            with timezone.override(signed_in.user.zone):
+                return view(Member(signed_in, labeler_of(assignment)), assignment)
 
         return entered
 

@@ -17,7 +17,12 @@ Content = dict[str, Any]  # {"ranks", "ratings", "flags", "note"}, by letters
 # revision, that it does not know.
 FIRST: Final = """
 INSERT INTO ranking_draft (assignment_id, rev, content, saved_at)
-VALUES (%(assignment)s, 1, %(content)s, statement_timestamp())
+SELECT id, 1, %(content)s, statement_timestamp()
+FROM annotation_assignment AS a
+WHERE id = %(assignment)s
+  AND (%(replace)s OR (state <> 'completed' AND NOT EXISTS (
+    SELECT FROM ranking_ranking WHERE assignment_id = a.id)))
+FOR NO KEY UPDATE OF a
 ON CONFLICT (assignment_id) DO NOTHING
 RETURNING rev, saved_at
 """
@@ -50,11 +55,17 @@ class Saved:
     saved_at: datetime
 
 
-def save_draft(assignment: Assignment, *, rev: int, content: Content) -> Saved:
+def save_draft(
+    assignment: Assignment, *, rev: int, content: Content, replace: bool = False
+) -> Saved:
     """Save a draft over the revision `rev` that its page last saw; 0 for none.
 
+    `replace`: the page knows that a ranking is stored, and corrects it.
+
     1. The first save inserts; a row that another page inserted stays (the draft's
-       assignment is unique).
+       assignment is unique). Without `replace` it inserts nothing where a ranking is
+       stored, or the save of a page left open would hide that ranking. It locks the
+       assignment, as `submit` does: after waiting for one it sees the new state.
     2. A later one updates the row of its own revision only. Postgres looks at the
        revision again after it has waited for another page's update, so of two that
        know revision 3 one becomes revision 4, and the other is told.
@@ -64,6 +75,7 @@ def save_draft(assignment: Assignment, *, rev: int, content: Content) -> Saved:
     values: dict[str, Any] = {
         "assignment": assignment.pk,
         "rev": rev,
+        "replace": replace,
         "content": Jsonb(content),
     }
     with connection.cursor() as cursor:

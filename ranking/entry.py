@@ -130,6 +130,18 @@ def answered(ranking: Ranking) -> None:
     decide(assignment.labeler_id)
 
 
+def decide_late(labeler: Membership) -> None:
+    """Decide a test that became complete without an answer; sets it on `labeler` too.
+
+    Costs nothing for labelers who are decided, nor in projects without a test.
+    """
+    tested = labeler.project.qualification_threshold is not None
+    if tested and labeler.qualification == Qualification.PENDING:
+        decided = decide(labeler.pk)
+        if decided in STORED:
+            labeler.qualification = STORED[decided]
+
+
 def decide(labeler_id: int) -> Entry | None:
     """Store what the labeler's test says; None while it is not over. Idempotent."""
     waiting = (

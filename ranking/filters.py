@@ -105,11 +105,13 @@ def rankings_that_count(
 def gold_rankings(project: Project, filters: Filters) -> RankingQuerySet:
     """The rankings that match the filters and count in nothing but `gold`.
 
-    Current and counted ones of prompts that teach or test: training, qualification
-    and gold prompts that nobody took out.
+    The first, counted ones of prompts that teach or test: training, qualification and
+    gold prompts that nobody took out. Not their corrections: after a training prompt
+    its labeler has seen the right order, and the three must mean the same.
     """
-    rows = Ranking.objects.current().filter(
+    rows = Ranking.objects.filter(
         project=project,
+        revises__isnull=True,
         status=RankingStatus.COUNTED,
         assignment__repeat=0,
         assignment__prompt__purpose__in=CHECKS,

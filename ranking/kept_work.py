@@ -56,7 +56,6 @@ def context_of(assignment: Assignment, work: KeptWork) -> dict[str, Any]:
     draft = draft_json(work.draft) if work.draft else None
     return {
         "draft": json.dumps(draft) if draft else "",
-        "rev": work.draft.rev if work.draft else 0,
         "seconds_left": seconds_left(assignment),
         "editable_until": work.editable_until,
         "closed": work.closed,

@@ -24,6 +24,7 @@ from annotation.models import (
 from annotation.queue import has_work_for
 from annotation.reports import reports_by
 from ranking.dashboards import own_agreement
+from ranking.entry import decide_late
 from ranking.history import latest_rankings
 from ranking.hours import Period, total, worked_days
 from ranking.models import Ranking, RankingStatus
@@ -39,8 +40,13 @@ WIDEST_INTERVAL = 0.3
 @require_safe
 @for_members(Role.LABELER)
 def home(member: Member) -> HttpResponse:
-    """Where a labeler starts and comes back to."""
+    """Where a labeler starts and comes back to.
+
+    A test may be complete without a last answer: a prompt of it is taken out, the
+    line is moved, an admin leaves the decision to it. So it is decided here as well.
+    """
     labeler = member.membership
+    decide_late(labeler)
     context = {
         "member": member,
         **what_waits(labeler),

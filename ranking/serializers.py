@@ -74,9 +74,11 @@ class Judgement(serializers.Serializer[Any]):
 
 
 class DraftBody(Judgement):
-    """A ranking in the making; `rev` is the revision last seen, 0 at first."""
+    """A ranking in the making; `rev` is the revision last seen, 0 at first. `replace`
+    says that it corrects a ranking that is stored."""
 
     rev = serializers.IntegerField(min_value=0, max_value=LARGEST_REV)
+    replace = serializers.BooleanField(default=False)
 
     def content(self) -> dict[str, Any]:
         """What is kept of a valid draft."""

@@ -18,7 +18,9 @@ from annotation import queue
 from annotation.access import Member, for_members
 from annotation.models import Assignment, AssignmentState, Role
 from ranking.desk import PAGE, for_its_labeler, own_assignment
+from ranking.entry import decide_late
 from ranking.kept_work import context_of, kept_work
+from ranking.labeler_pages import what_waits
 from ranking.rank_page import page_of
 from ranking.submit_pages import next_prompt, submit_form
 
@@ -30,12 +32,13 @@ THE_PAGE_ITSELF = "return=representation"
 @require_safe
 @for_members(Role.LABELER)
 def rank(member: Member) -> HttpResponse:
-    """What the labeler holds, else where they ask for a prompt. Changes nothing."""
+    """What the labeler holds, else where they ask for a prompt."""
     mine = queue.held_by(member.membership)
     held = mine.filter(lease_until__gte=Now()).first()
     if held is not None:
         return redirect("rank_prompt", member.project.slug, held.token)
-    context = {"member": member, "has_work": queue.has_work_for(member.membership)}
+    decide_late(member.membership)
+    context = {"member": member, **what_waits(member.membership)}
     return render(member.request, "ranking/rank_start.html", context)
 
 

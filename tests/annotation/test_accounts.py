@@ -364,7 +364,7 @@ def test_an_admin_lets_somebody_in_and_gets_a_link_for_them(
     assert link is not None
     browser = Client()
     browser.post(link[1])
-    assert browser.get(reverse("project", args=[project.slug])).status_code == 200
+    assert browser.get(reverse("labeler_home", args=[project.slug])).status_code == 200
 
 
 def test_the_page_lists_members_with_roles_but_no_imported_labelers(

@@ -52,7 +52,7 @@ def test_a_page_says_when_to_come_back(project: Project, browser: Client) -> Non
 def test_the_next_request_has_a_new_connection(
     project: Project, browser: Client
 ) -> None:
-    address = reverse("project", args=[project.slug])
+    address = reverse("labeler_home", args=[project.slug])
     assert browser.get(address).status_code == 503
     connection.close_if_unusable_or_obsolete()  # as Django does after each request
     assert browser.get(address).status_code == 200

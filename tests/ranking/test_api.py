@@ -295,7 +295,12 @@ def test_a_ranking_is_stored_once_and_named(program: Program, held: str) -> None
     first = program.send("POST", f"{held}submit", body)
     again = program.send("POST", f"{held}submit", body)
     assert (first.status_code, again.status_code) == (201, 200)
-    said = {"ranking": body["submission_uuid"], "status": "counted", "replayed": False}
+    said = {
+        "ranking": body["submission_uuid"],
+        "status": "counted",
+        "replayed": False,
+        "feedback": None,
+    }
     assert answer_of(first) == said
     assert answer_of(again) == said | {"replayed": True}
     stored = Ranking.objects.get()

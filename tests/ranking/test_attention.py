@@ -125,6 +125,32 @@ def test_less_time_than_a_fast_reader_needs_is_hurried(
 
 
 @pytest.mark.django_db
+def test_a_quick_correction_makes_no_careful_reader_hurried(
+    project: Project, alice: Membership
+) -> None:
+    # At least 1.04 s for the 17.3 words: .6 + .6 are enough, .3 + .6 are not.
+    careful = store_ranking(
+        make_prompt(project, "p1"),
+        alice,
+        STRICT,
+        active_seconds=0.6,
+        telemetry={"unread": ["A"]},
+    )
+    revise(careful, TIED, active_seconds=0.6, telemetry={"unread": ["B", "C", "D"]})
+    hasty = store_ranking(
+        make_prompt(project, "p2"),
+        alice,
+        STRICT,
+        active_seconds=0.3,
+        telemetry={"unread": ["A", "B"]},
+    )
+    revise(hasty, TIED, active_seconds=0.6, telemetry={"unread": ["A"]})
+    hers = signals(project)["alice"]
+    assert hers.hurried == Rate(1, 2)
+    assert hers.unread == Rate(1, 2)
+
+
+@pytest.mark.django_db
 def test_only_what_came_since_counts(project: Project, alice: Membership) -> None:
     noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
     store_ranking(make_prompt(project), alice, TIED, submitted_at=noon)
@@ -148,7 +174,9 @@ def test_the_page_shows_them_in_a_fixed_number_of_queries(
         store_ranking(make_prompt(project, f"p{number}"), labeler, TIED)
         store_ranking(make_check(project, Purpose.GOLD, f"g{number}"), labeler, GOLD)
     browser = signed_in(admin)
-    with django_assert_num_queries(9):  # session, user, membership, six of the signals
+    with django_assert_num_queries(
+        10
+    ):  # session, user, membership, seven of the signals
         page = browser.get("/p/tides/signals/")
     text = page.content.decode()
     assert "0 of 1 prompts" in text
@@ -156,5 +184,5 @@ def test_the_page_shows_them_in_a_fixed_number_of_queries(
     assert text.count("1 of 1") == 2
     for number in range(6):
         store_ranking(make_prompt(project, f"more{number}"), bob, STRICT)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         browser.get("/p/tides/signals/")

@@ -100,6 +100,28 @@ def test_a_tab_that_saves_after_another_one_submitted_sees_what_is_stored(
     assert not Draft.objects.exists()
 
 
+def test_a_first_save_that_comes_after_the_ranking_does_not_hide_it(
+    alice: Membership, assignment: Assignment
+) -> None:
+    sent(alice, assignment)
+    with pytest.raises(DraftConflictError) as refused:
+        save_draft(assignment, rev=0, content=draft(A=2, B=1))
+    stored = refused.value.content
+    assert refused.value.rev == 0
+    assert stored is not None
+    assert stored["ranks"] == ORDER
+    assert not Draft.objects.exists()
+
+
+def test_a_correction_has_a_draft_of_its_own(
+    alice: Membership, assignment: Assignment
+) -> None:
+    sent(alice, assignment)
+    first = save_draft(assignment, rev=0, content=draft(A=2), replace=True)
+    assert first.rev == 1
+    assert save_draft(assignment, rev=1, content=draft(A=3), replace=True).rev == 2
+
+
 def test_without_a_draft_and_a_ranking_there_is_nothing_to_show(
     assignment: Assignment,
 ) -> None:

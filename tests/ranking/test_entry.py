@@ -1,11 +1,14 @@
 """The test that gates entry: decided by the last answer, once, and by nobody else."""
 
 import threading
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
+from django.test import Client
+from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from annotation.models import (
@@ -13,6 +16,7 @@ from annotation.models import (
     AssignmentState,
     Membership,
     Project,
+    Prompt,
     PromptRejection,
     Purpose,
     Qualification,
@@ -25,9 +29,10 @@ from ranking.gold import Entry, Score
 from ranking.submit import Submission, submit
 from tests.conftest import make_prompt
 from tests.ranking.checks import GOLD, answer, hand_out, make_check
-from tests.ranking.rows import store_ranking
+from tests.ranking.rows import revise, store_ranking
 
 pytestmark = pytest.mark.django_db
+SignIn = Callable[[Membership], Client]
 RIGHT = GOLD
 # r1 last: 2 of the 5 strict pairs (r2 and r3 above r4) are left.
 HALF = {"r1": 4, "r2": 1, "r3": 2, "r4": 3}
@@ -122,6 +127,18 @@ def test_a_prompt_taken_out_is_no_part_of_the_test(
     assert where(alice) == "passed"
 
 
+@pytest.mark.parametrize("page", ["labeler_home", "rank"])
+def test_a_test_that_a_rejection_completes_is_decided_at_the_next_visit(
+    tested: Project, alice: Membership, page: str, signed_in: SignIn
+) -> None:
+    take(alice, RIGHT, RIGHT)
+    rest = Prompt.objects.exclude(assignment__labeler=alice).get()
+    PromptRejection.objects.create(prompt=rest, reason="bad")
+    assert where(alice) == "pending"
+    signed_in(alice).get(reverse(page, args=[tested.slug]))
+    assert where(alice) == "passed"
+
+
 def test_a_correction_decides_nothing(tested: Project, alice: Membership) -> None:
     Project.objects.update(qualification_threshold=0.43)
     take(alice, RIGHT, RIGHT, HALF)
@@ -176,7 +193,7 @@ def test_a_ranking_of_the_queue_costs_no_statement_more(
     Membership.objects.update(
         qualification=Qualification.PASSED, qualification_decided_at=Now()
     )
-    passed = Membership.objects.get(pk=alice.pk)
+    passed = Membership.objects.select_related("project").get(pk=alice.pk)
     with django_assert_num_queries(0):
         entry.wait_for_claims(passed)
         entry.answered(ranking)
@@ -217,6 +234,16 @@ def test_checks_count_in_gold_only_and_gold_counts_checks_only(
     found = list(scores_of(gold_rankings(project, everything)))
     assert {one.purpose for one in found} == {"training", "qualification", "gold"}
     assert {one.score for one in found} == {Score(2, 5)}
+
+
+def test_what_is_corrected_after_the_right_order_was_seen_is_no_gold(
+    project: Project, alice: Membership
+) -> None:
+    for purpose in (Purpose.TRAINING, Purpose.QUALIFICATION, Purpose.GOLD):
+        first = store_ranking(make_check(project, purpose, purpose), alice, WRONG)
+        revise(first, RIGHT)
+    found = list(scores_of(gold_rankings(project, Filters())))
+    assert [one.score for one in found] == [Score(0, 5)] * 3
 
 
 # --- Two last answers at once -----------------------------------------------------

@@ -200,7 +200,13 @@ def test_responses_stand_in_the_stored_order(page: str, her: Client) -> None:
     Assignment.objects.filter(state=AssignmentState.CLAIMED).update(
         display_order=[3, 0, 2, 1]
     )
-    assert re.findall(r"Answer (\d) to", text(her.get(page))) == ["4", "1", "3", "2"]
+    shown = [card.raw for card in her.get(page).context["cards"]]
+    assert [re.findall(r"Answer (\d) to", raw) for raw in shown] == [
+        ["4"],
+        ["1"],
+        ["3"],
+        ["2"],
+    ]
 
 
 def test_nothing_is_ranked_beforehand(page: str, her: Client) -> None:
@@ -490,7 +496,7 @@ def test_the_page_opens_with_the_draft(page: str, her: Client) -> None:
     html = response.content.decode()
     assert '<option value="3" selected>' in select_of(html, "A")
     assert "selected" not in select_of(html, "B")
-    assert 'data-rev="1"' in html
+    assert 'data-draft="{&quot;rev&quot;: 1' in html
     saved = json.loads(response.context["draft"])
     assert saved.pop("saved_at")
     assert saved == {"rev": 1, **content}
@@ -501,7 +507,7 @@ def test_the_page_opens_with_the_draft(page: str, her: Client) -> None:
 def test_a_page_without_a_draft_says_so(page: str, her: Client) -> None:
     response = her.get(page)
     assert response.context["draft"] == ""
-    assert 'data-rev="0"' in response.content.decode()
+    assert 'data-draft=""' in response.content.decode()
 
 
 def test_a_ranking_of_this_hour_opens_filled_in_and_is_revised(
@@ -517,6 +523,28 @@ def test_a_ranking_of_this_hour_opens_filled_in_and_is_revised(
     mended = form(tier_D="1", submission_uuid=str(key), replace="on")
     assert her.post(page, mended).status_code == 302
     assert Ranking.objects.current().get().revises is not None
+
+
+def test_who_is_paused_is_not_invited_to_start(
+    project: Project, alice: Membership, her: Client
+) -> None:
+    make_prompt(project)
+    assert "Ready when you are" in text(her.get(START))
+    Membership.objects.filter(pk=alice.pk).update(paused_at=Now())
+    said = text(her.get(START))
+    assert "Ready when you are" not in said
+    assert "Your work in this project is paused." in said
+
+
+def test_the_time_for_a_correction_is_in_the_labelers_zone(
+    alice: Membership, page: str, her: Client
+) -> None:
+    assert alice.user is not None
+    alice.user.time_zone = "Asia/Manila"
+    alice.user.save()
+    her.post(page, form())
+    said = text(her.get(page))
+    assert re.search(r"correct it, until \d\d:\d\d PST;", said)
 
 
 def test_a_late_ranking_is_corrected_without_talk_of_lost_time(

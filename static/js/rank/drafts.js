@@ -66,7 +66,8 @@ async function save(how) {
   unsaved = false;
   asking = true;
   const body = content();
-  const answer = await api("draft", { rev, ...body }, { method: "PUT", ...how });
+  const replace = Boolean(form.elements.replace.value);
+  const answer = await api("draft", { rev, replace, ...body }, { method: "PUT", ...how });
   if (page.aborted) return;
   asking = false;
   if (answer.outcome === "done") {
@@ -82,11 +83,17 @@ async function save(how) {
       later(AFTER_A_FAILURE);
     } else if (answer.draft && [sent, tiers].map(write).includes(write(answer.draft.ranks))) {
       // Our own, whose answer was lost, or the same work: nothing to choose.
-      ({ rev } = answer);
+      follow(answer.rev);
       later(0);
     } else if (answer.draft) differ(answer);
   }
   keepHere();
+}
+
+// The next save follows this revision; without one a stored ranking, which it corrects.
+function follow(newest) {
+  rev = newest;
+  if (!rev) form.elements.replace.value = "on";
 }
 
 // Two rankings of one prompt: both are shown, and the labeler chooses.
@@ -94,7 +101,7 @@ function differ({ rev: newest, draft }) {
   const both = [draft.ranks, tiers].map((order) => write(order) || words("nothing"));
   const choose = (label, use) =>
     button(words(label), () => {
-      rev = newest;
+      follow(newest);
       use();
       warn();
       save();
