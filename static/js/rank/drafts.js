@@ -27,7 +27,7 @@ export function content() {
     const scores = { tier: said.ranks, rating: said.ratings }[field];
     if (scores && value) scores[letter] = Number(value);
     if (field === "flag") (said.flags[letter] ??= []).push(value);
-    if (field === "note") said.note = value;
+    if (/note|replace|submission/.test(name) && value) said[name] = value;
   }
   return said;
 }
@@ -43,8 +43,7 @@ function fill({ ranks, ratings, flags, note }) {
 }
 
 function keepHere() {
-  const uuid = form.elements.submission_uuid.value;
-  return saveDraft(form.dataset.token, { ...content(), uuid, measured, rev, unsaved });
+  return saveDraft(form.dataset.token, { ...content(), measured, rev, unsaved });
 }
 
 function later(pause) {
@@ -66,8 +65,7 @@ async function save(how) {
   unsaved = false;
   asking = true;
   const body = content();
-  const replace = Boolean(form.elements.replace.value);
-  const answer = await api("draft", { rev, replace, ...body }, { method: "PUT", ...how });
+  const answer = await api("draft", { rev, ...body }, { method: "PUT", ...how });
   if (page.aborted) return;
   asking = false;
   if (answer.outcome === "done") {
@@ -83,7 +81,7 @@ async function save(how) {
       later(AFTER_A_FAILURE);
     } else if (answer.draft && [sent, tiers].map(write).includes(write(answer.draft.ranks))) {
       // Our own, whose answer was lost, or the same work: nothing to choose.
-      follow(answer.rev);
+      adopt(answer.rev);
       later(0);
     } else if (answer.draft) differ(answer);
   }
@@ -91,9 +89,9 @@ async function save(how) {
 }
 
 // The next save follows this revision; without one a stored ranking, which it corrects.
-function follow(newest) {
+function adopt(newest) {
   rev = newest;
-  if (!rev) form.elements.replace.value = "on";
+  if (!rev) form.replace.value = "on";
 }
 
 // Two rankings of one prompt: both are shown, and the labeler chooses.
@@ -101,7 +99,7 @@ function differ({ rev: newest, draft }) {
   const both = [draft.ranks, tiers].map((order) => write(order) || words("nothing"));
   const choose = (label, use) =>
     button(words(label), () => {
-      follow(newest);
+      adopt(newest);
       use();
       warn();
       save();
@@ -122,7 +120,7 @@ export function keepDrafts(queued) {
   failed = asking = false;
   sent = {};
   rev = (isBehind && unsaved ? here : server ?? here)?.rev ?? 0;
-  if (here?.uuid) form.elements.submission_uuid.value = here.uuid;
+  if (here) form.submission_uuid.value = here.submission_uuid;
   // A page that was refused brings back what it measured.
   Object.assign(measured, here?.measured ?? JSON.parse(form.telemetry.value));
   onChange(() => {

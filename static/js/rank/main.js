@@ -55,8 +55,7 @@ async function submit(event) {
   form.ariaBusy = true;
   say(words("submitting"));
   worked();
-  const { submission_uuid: uuid, telemetry, replace } = form.elements;
-  telemetry.value = JSON.stringify(measured);
+  form.telemetry.value = JSON.stringify(measured);
   const entry = {
     token,
     page: form.action,
@@ -65,10 +64,8 @@ async function submit(event) {
     reason: null,
     body: {
       ...content(),
-      submission_uuid: uuid.value,
       telemetry: measured,
       render_mode: at("raw-text").checked ? "raw" : "rich",
-      replace: Boolean(replace.value),
     },
   };
   const kept = put(token, entry);
@@ -131,7 +128,7 @@ async function start(news = "", previous = "") {
   followPrompt();
   draw();
   const { body, at: when } = entryOf(token) ?? {};
-  const restored = keepDrafts(body && { ...body, uuid: body.submission_uuid, at: when });
+  const restored = keepDrafts(body && { ...body, at: when });
   keys.P = (letter) => letter && compare("pin", letter);
   keys.V = (letter) => compare("compare", letter);
   at("main").onclick = ({ target }) => {

@@ -31,7 +31,7 @@ export async function send(entry) {
   if (answer.wait) store(NOT_BEFORE, Date.now() + answer.wait * 1000);
   if (answer.outcome === "blocked" && (await isSomebodyElse())) answer.outcome = "signedOut";
   if (answer.outcome === "done") {
-    clearDrafts((one, draft) => one === token && draft?.uuid === body.submission_uuid);
+    clearDrafts((one, draft) => one === token && draft?.submission_uuid === body.submission_uuid);
     put(token);
   } else if (/refused|blocked/.test(answer.outcome)) {
     answer.message ??= words("blocked", answer.code);
