@@ -25,6 +25,7 @@ from annotation.shown import as_shown
 from ranking import serializers as bodies
 from ranking.desk import NOT_THEIRS, PAGE, labeler_of, own_assignment
 from ranking.drafts import DraftConflictError, save_draft
+from ranking.entry import decide_late
 from ranking.feedback import feedback_of
 from ranking.history import latest_rankings
 from ranking.kept_work import draft_json, draft_of
@@ -58,6 +59,7 @@ def claim(request: Request, slug: str) -> Response:
     """Hand out a prompt: the one that is held already, else the next."""
     labeler = load_membership(_user(request), slug, LABELERS)
     ahead = _read(bodies.ClaimBody, request).validated_data["prefetch"]
+    decide_late(labeler)
     try:
         claimed = queue.prefetch(labeler) if ahead else queue.claim(labeler)
     except queue.NothingIsServed as error:

@@ -15,6 +15,7 @@ from annotation import queue
 from annotation.access import Member, for_members
 from annotation.models import Assignment, Role
 from ranking.desk import NOT_THEIRS, PAGE, own_assignment
+from ranking.entry import decide_late
 from ranking.feedback_pages import feedback_address
 from ranking.forms import RankingForm
 from ranking.kept_work import KeptWork, context_of, draft_of
@@ -54,6 +55,7 @@ def submit_form(member: Member, token: str) -> HttpResponse:
 
 def next_prompt(member: Member) -> Assignment | None:
     """Claim the next prompt; None when there is none, and why as a message."""
+    decide_late(member.membership)
     try:
         return queue.claim(member.membership)
     except queue.NothingIsServed as error:

@@ -9,7 +9,7 @@ from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.models import Assignment, Membership, Project, Prompt
+from annotation.models import Assignment, Membership, Project, Prompt, Purpose
 from annotation.overlap import OVERLAP_LOCK
 from annotation.project_settings import (
     Overlap,
@@ -19,6 +19,7 @@ from annotation.project_settings import (
 )
 from annotation.queue import change_overlap, claim
 from tests.conftest import make_prompt
+from tests.ranking.checks import make_check
 
 SignIn = Callable[[Membership], Client]
 SETTINGS = "/p/tides/settings/"
@@ -35,7 +36,7 @@ def sent(**changes: Any) -> dict[str, Any]:
         "bad_prompt_votes": "3",
         "editable_rankings": "7",
         "editable_minutes": "90",
-        "qualification_threshold": "0.75",
+        "qualification_threshold": "",
         "gold_fraction": "0.1",
         "repeat_fraction": "0.05",
         "labelers_see_agreement": "on",
@@ -44,11 +45,24 @@ def sent(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.django_db
+def test_a_gate_needs_a_test_behind_it(
+    project: Project, admin: Membership, signed_in: SignIn
+) -> None:
+    answer = signed_in(admin).post(SETTINGS, sent(qualification_threshold="0.75"))
+    assert answer.status_code == 422
+    assert "Import them first" in answer.content.decode()
+    project.refresh_from_db()
+    assert project.qualification_threshold is None
+
+
+@pytest.mark.django_db
 def test_every_setting_is_stored_and_shown(
     project: Project, admin: Membership, signed_in: SignIn
 ) -> None:
     client = signed_in(admin)
-    assert client.post(SETTINGS, sent())["Location"] == SETTINGS
+    make_check(project, Purpose.QUALIFICATION)
+    answer = client.post(SETTINGS, sent(qualification_threshold="0.75"))
+    assert answer["Location"] == SETTINGS
     project.refresh_from_db()
     assert project.title == "Tides and waves"
     assert project.rate_first
@@ -100,6 +114,7 @@ def test_what_makes_no_sense_is_refused_in_words(
     changes: dict[str, str],
     said: str,
 ) -> None:
+    make_check(project, Purpose.QUALIFICATION)
     answer = signed_in(admin).post(SETTINGS, sent(**changes))
     assert answer.status_code == 422
     page = answer.content.decode()
