@@ -658,10 +658,10 @@ def test_a_claim_takes_two_statements(
     alice: Membership,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    """One that asks and one that takes; at her first prompt, one that lets her in."""
+    """One that asks and one that takes; at her first prompt, two that let her in."""
     for number in range(2):
         make_prompt(project, f"p{number}")
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         first = claimed(alice)
     queue.complete(first)
     with django_assert_num_queries(2):

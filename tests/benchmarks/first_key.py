@@ -34,7 +34,7 @@ MOST_PRESSES = 2_000  # some 20 s; a page that never takes a key must not hang a
 # Notes when a response is first marked as placed.
 WATCH = """
 new MutationObserver(() => {
-  if (document.querySelector(".tiers .chip")) window.placedAt ??= performance.now();
+  if (document.querySelector(".tiers .chip, .rating :checked")) window.placedAt ??= performance.now();
 }).observe(document, { subtree: true, childList: true, attributes: true });
 """
 

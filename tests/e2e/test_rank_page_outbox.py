@@ -297,6 +297,7 @@ def test_leaving_is_questioned_only_while_something_waits(nine: Visit) -> None:
     page.route(SUBMIT, busy)
     press(page, "Enter")
     alert(page, WAITS)
+    page.unroute(SUBMIT)
     page.reload()
     assert asked == ["beforeunload"]
     nine.said.clear()

@@ -117,6 +117,7 @@ def test_a_verdict_moves_the_responses(
 def test_keys_held_down_judge_once(four: Page) -> None:
     pin(four, "AB")
     press(four, "v")
+    expect(four.get_by_role("dialog")).to_be_visible()
     for _ in range(3):
         four.keyboard.down("ArrowLeft")
     assert tiers(four) == "1200"
@@ -445,7 +446,7 @@ def test_a_prompt_is_skipped_with_a_reason(
     compared(page, "Why do you skip this prompt?")
     page.get_by_label("I cannot judge this").check()
     page.get_by_role("button", name="Skip this prompt").click()
-    expect(page.get_by_text("Prompt skipped.")).to_be_visible()
+    expect(page.locator(".messages")).to_contain_text("Prompt skipped.")
     expect(page.locator("#ranking")).to_be_visible()
     assert page.url != first
     skip = Skip.objects.get()
@@ -459,7 +460,8 @@ def test_another_reason_needs_words(four: Page) -> None:
     press(four, "s")
     four.get_by_role("radio", name="Another reason").check()
     four.get_by_role("button", name="Skip this prompt").click()
-    expect(four.get_by_text("Not skipped: say in a few words why.")).to_be_visible()
+    said = "Not skipped: say in a few words why."
+    expect(four.locator(".messages")).to_contain_text(said)
     expect(four.locator("#ranking")).to_be_visible()
     assert not Skip.objects.exists()
 

@@ -507,7 +507,7 @@ def test_the_page_opens_with_the_draft(page: str, her: Client) -> None:
 def test_a_page_without_a_draft_says_so(page: str, her: Client) -> None:
     response = her.get(page)
     assert response.context["draft"] == ""
-    assert 'data-draft=""' in response.content.decode()
+    assert 'data-draft="null"' in response.content.decode()
 
 
 def test_a_ranking_of_this_hour_opens_filled_in_and_is_revised(

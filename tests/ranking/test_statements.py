@@ -91,6 +91,7 @@ def test_a_page_with_its_claim_takes_eight_statements(her: Client) -> None:
     """Session, user, membership, what is theirs, the claim, assignment, responses,
     and the HTML that the first labeler's page has left."""
     responses = Response.objects.values_list("text", flat=True)
+    latest.clear()
     html_of([*responses, *PROMPTS, "Be fair."])
     latest.clear()
     claim_a_page(her, most=8)
