@@ -31,10 +31,11 @@ LINE = {
     "uploadThroughput": 1_600_000 / 8,
 }
 MOST_PRESSES = 2_000  # some 20 s; a page that never takes a key must not hang a run
-# Notes when a response is first marked as placed.
+# Notes when a response is first placed, or rated where a project asks for that.
 WATCH = """
 new MutationObserver(() => {
-  if (document.querySelector(".tiers .chip, .rating :checked")) window.placedAt ??= performance.now();
+  const judged = document.querySelector(".tiers .chip, .rating :checked");
+  if (judged) window.placedAt ??= performance.now();
 }).observe(document, { subtree: true, childList: true, attributes: true });
 """
 
