@@ -125,7 +125,9 @@ def test_keys_held_down_judge_once(four: Page) -> None:
 
 def test_words_that_differ_are_marked_on_request(four: Page) -> None:
     pin(four, letter_of(OCEAN) + letter_of(SEA))
-    press(four, "v w")
+    press(four, "v")
+    expect(four.get_by_role("dialog")).to_be_visible()
+    press(four, "w")
     expect(four.locator("#compare del")).to_have_text(["ocean ", "a "])
     expect(four.locator("#compare ins")).to_have_text(["sea ", "each "])
     press(four, "w")
