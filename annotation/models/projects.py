@@ -261,14 +261,24 @@ class Membership(models.Model):
         return self.name
 
 
-class Instructions(models.Model):
-    """What labelers are told. A change is a new version; old ones stay as they were."""
+class VersionedText(models.Model):
+    """A text of a project. A change is a new version; old ones stay as they were."""
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT)
     version = models.PositiveIntegerField()
     text = models.TextField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"version {self.version}"
+
+
+class Instructions(VersionedText):
+    """What labelers are told."""
 
     class Meta:
         verbose_name_plural = "instructions"
@@ -278,18 +288,9 @@ class Instructions(models.Model):
             )
         ]
 
-    def __str__(self) -> str:
-        return f"version {self.version}"
 
-
-class Terms(models.Model):
-    """What labelers agree to before their first prompt. A change is a new version."""
-
-    project = models.ForeignKey(Project, on_delete=models.PROTECT)
-    version = models.PositiveIntegerField()
-    text = models.TextField()
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT)
+class Terms(VersionedText):
+    """What labelers agree to before their first prompt."""
 
     class Meta:
         verbose_name_plural = "terms"
@@ -298,9 +299,6 @@ class Terms(models.Model):
                 fields=["project", "version"], name="terms_versions_are_numbered"
             )
         ]
-
-    def __str__(self) -> str:
-        return f"version {self.version}"
 
 
 class Consent(models.Model):
