@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import cycle
+from typing import Any
 
 from django.db.models import Value
 from django.db.models.functions import Now
@@ -141,7 +142,7 @@ def _prompts(
     return prompts
 
 
-def _prompt(project: Project, name: str, payload: str, **fields: object) -> Prompt:
+def _prompt(project: Project, name: str, payload: str, **fields: Any) -> Prompt:
     prompt = Prompt.objects.create(
         project=project,
         external_id=name[:200],

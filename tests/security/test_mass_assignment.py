@@ -95,7 +95,7 @@ def rows_of_the_planted(cast: Cast) -> dict[str, int]:
         "active_seconds": 1e6,
         "slug": "planted",
     }
-    counts = {}
+    counts: dict[str, int] = {}
     for model in of_our_rooms():
         columns = {field.attname for field in model._meta.concrete_fields}
         asked = {
