@@ -65,7 +65,7 @@ def test_looking_changes_nothing_in_the_middle_of_the_work(cast: Cast) -> None:
         the_labelers_assignment: [{**the_project(cast), **token} for token in tokens],
     }
     addresses = [
-        (name, reverse(name, kwargs=place))
+        (name, reverse(name, kwargs=dict(place)))
         for name in READABLE
         for place in places.get(ROWS[name].points_at, [])
     ]
