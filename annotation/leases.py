@@ -14,6 +14,7 @@ from annotation.models import (
     AssignmentSource,
     AssignmentState,
     Membership,
+    Purpose,
 )
 from annotation.queue_statements import KEEP
 from annotation.slots import HELD, drawn_order, give_back, lock_prompt, responses_of
@@ -26,6 +27,8 @@ HELD_APART_BY: Final = (
     "one_prompt_is_prefetched_for_a_labeler",
     "a_prompt_comes_once_to_a_labeler",
 )
+# What a labeler goes through to be let in, all of it.
+TO_BE_PASSED: Final = (Purpose.TRAINING, Purpose.QUALIFICATION)
 T = TypeVar("T")
 
 
@@ -111,14 +114,15 @@ def renew(assignment: Assignment) -> bool:
 def release(assignment: Assignment) -> bool:
     """Give a prompt back; False if it was not held any more.
 
-    A slot that they have seen stays as `expired`, with their name, token and draft: an
-    answer that is under way is kept. They are not handed the prompt again. Else the row
-    goes and the prompt may come to them again, as work of their own does: it waits for
-    nobody else. For the steps see `_let_go`.
+    What they have seen stays as `expired`, with their name, token and draft: an answer
+    that is under way is kept. They are not handed the prompt again. Gold and repeats
+    are no exception, or giving a prompt back would tell what it was. Else the row goes
+    and the prompt may come to them again, as training and the test must: nobody else
+    can do them. For the steps see `_let_go`.
     """
 
     def close(held: Assignment) -> bool:
-        if held.source == AssignmentSource.QUEUE and held.shown_at is not None:
+        if held.shown_at is not None and held.prompt.purpose not in TO_BE_PASSED:
             expire(held)
         else:
             _remove(held)
@@ -155,7 +159,11 @@ def _let_go(assignment: Assignment, close: Callable[[Assignment], bool]) -> bool
         mine = Assignment.objects.filter(
             pk=assignment.pk, labeler=assignment.labeler_id, state__in=HELD
         )
-        held = mine.select_for_update(no_key=True, of=("self",)).first()
+        held = (
+            mine.select_for_update(no_key=True, of=("self",))
+            .select_related("prompt")
+            .first()
+        )
         if held is None:
             return False
         prompt = lock_prompt(held.prompt_id)
