@@ -54,7 +54,9 @@ class Site(Stack):
         loaded before the fork)."""
         self.environment |= {"PYTHONPATH": self._python_path()}
         options = ["--bind", f"127.0.0.1:{self.port}", "-w", str(self.workers)]
-        self._spawn("web", "gunicorn", self.wsgi, *options, "--preload")
+        # Its control socket would be one for all gunicorns of this machine's user.
+        options += ["--preload", "--no-control-socket"]
+        self._spawn("web", "gunicorn", self.wsgi, *options)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             assert time.monotonic() < deadline, self.log("web")
