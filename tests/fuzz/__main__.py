@@ -1,6 +1,7 @@
 """`python -m tests.fuzz [NAME …]`: until Ctrl-C, or for FUZZ_SECONDS."""
 
 import argparse
+import logging
 import math
 import os
 import signal
@@ -26,6 +27,7 @@ FUZZERS = {
 def main() -> int:
     """Search; the exit status is 1 if something was found."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.disable(logging.WARNING)  # refusals are what most inputs are for
     parser = argparse.ArgumentParser(prog="tests.fuzz", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FUZZERS))
     names = parser.parse_args().names or list(FUZZERS)

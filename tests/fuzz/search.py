@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Verbosity, given, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.strategies import SearchStrategy
 
-EXAMPLES = 200  # of one turn
+EXAMPLES = 100  # of one turn
 SAY_EVERY = 10.0  # seconds
 
 
@@ -45,7 +45,7 @@ class Search:
         self._say()
 
     def _turn(self, name: str) -> None:
-        """The shortest input that breaks the check is kept and comes first next time."""
+        """The shortest input that breaks the check is kept, and comes first next."""
         fuzzer = self.fuzzers[name]
 
         @settings(
