@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, Verbosity, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.strategies import SearchStrategy
 
@@ -35,8 +35,8 @@ class Search:
         self._started = self._said = time.monotonic()
 
     def run(self, seconds: float) -> None:
-        """Until the time is over or every fuzzer has found something. At least one
-        turn of each."""
+        """Whole rounds, at least one, until the time is over or every fuzzer has found
+        something."""
         while left := [name for name in self.fuzzers if name not in self.found]:
             for name in left:
                 self._turn(name)
@@ -53,7 +53,6 @@ class Search:
             deadline=None,
             database=DirectoryBasedExampleDatabase(self.folder / name),
             suppress_health_check=list(HealthCheck),
-            verbosity=Verbosity.normal,
         )
         @given(fuzzer.inputs)
         def promise(example: Any) -> None:
@@ -70,11 +69,12 @@ class Search:
 
     def _keep(self, name: str, error: Exception) -> None:
         # The error ends in what hypothesis adds to it: the input.
-        text = "".join(traceback.format_exception(error))
+        trace = "".join(traceback.format_exception(error))
+        text = trace.encode(errors="backslashreplace").decode()
         self.found[name] = text
         self.folder.mkdir(parents=True, exist_ok=True)
         report = self.folder / f"{name}.txt"
-        report.write_text(text, errors="backslashreplace")
+        report.write_text(text)
         print(
             f"\n{text}\n{name} FAILED; kept in {report}. To see it again:"
             f' make fuzz ONLY="{name}"',
