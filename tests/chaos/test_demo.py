@@ -144,14 +144,14 @@ def practise_on_the_first_prompt(demo: Demo, labeler: Browser) -> None:
     assert "a few prompts to practise on" in labeler.get(f"{demo.url}/p/demo/")
     ranking = claimed(demo, labeler)
     assert TO_PRACTISE_ON in ranking
-    form = re.search(r'action="(/p/demo/rank/[\w-]+/submit/)"', ranking)
+    form = re.search(r'id="ranking"[^>]+?action="(/p/demo/rank/[\w-]+/)"', ranking)
     key = re.search(r'name="submission_uuid" value="([\w-]+)"', ranking)
     assert form, ranking
     assert key, ranking
     tied = {f"tier_{letter}": "1" for letter in positions_in(ranking)}
     url = f"{demo.url}{form[1]}"
     feedback = labeler.press(url, ranking, submission_uuid=key[1], **tied)
-    assert "right order" in feedback
+    assert "How you did on this training prompt" in feedback
 
 
 @pytest.mark.timeout(FIRST_PROMPT_SECONDS + 3 * START_SECONDS)
