@@ -7,7 +7,7 @@ import pytest
 
 from annotation.models import Membership, Project
 from tests.e2e.aids import make_texts
-from tests.e2e.conftest import visit
+from tests.e2e.conftest import Visit, visit
 from tests.security.pages_of_texts import look_through
 from tests.security.payloads import PAYLOADS
 from tests.security.planted import K, plant
@@ -30,12 +30,19 @@ def in_parts(size: int) -> list[Sequence[str]]:
     return [PAYLOADS[min(start, most) :][:size] for start in starts]
 
 
+def patient(window: Visit) -> Visit:
+    """Beside much else on one machine a page may take its time."""
+    window.page.set_default_timeout(120_000)
+    return window
+
+
 @pytest.mark.timeout(600)
 def test_nothing_runs_on_any_ranking_page(
     project: Project, alice: Membership, visit: Any
 ) -> None:
     prompts = plant(project, PAYLOADS)
-    page = visit(alice).open(f"/p/{project.slug}/rank/")
+    window = patient(visit(alice))
+    page = window.open(f"/p/{project.slug}/rank/")
     page.locator("main form button[type=submit]").first.click()
     rank_through(page, prompts, project.slug)
 
@@ -51,7 +58,7 @@ def test_nothing_runs_on_any_page(
     """So many at a time as a project has flags, so that each is one too."""
     planted = plant_everywhere(project, everybody[0], payloads)
     for member in everybody:
-        look_through(visit(member), member, planted)
+        look_through(patient(visit(member)), member, planted)
 
 
 @pytest.mark.timeout(600)
@@ -61,4 +68,4 @@ def test_nothing_runs_in_the_word_differences(
 ) -> None:
     texts = [WORDS + payload + " " + WORDS for payload in payloads]
     make_texts(project, texts)
-    compare_all(visit(alice), len(texts))
+    compare_all(patient(visit(alice)), len(texts))

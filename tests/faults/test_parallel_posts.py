@@ -6,6 +6,7 @@ that it is not the right answer is what counts.
 """
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -120,6 +121,17 @@ def _lock_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "lock_for_answer", unlocked)
 
 
+@pytest.fixture
+def _dawdling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between what a submission reads and what it stores there is time for others."""
+
+    def slowly(assignment: Assignment) -> SlotAfter:
+        time.sleep(0.05)
+        return complete(assignment)
+
+    monkeypatch.setattr(queue, "complete", slowly)
+
+
 # --- F19: three hold what two may fill --------------------------------------------
 
 
@@ -179,6 +191,7 @@ def test_control_who_does_not_look_at_the_slot_breaks_the_overlap(
 # --- F20: the same submission many times ------------------------------------------
 
 
+@pytest.mark.usefixtures("_dawdling")
 def test_thirty_two_posts_of_one_submission_are_one_ranking(
     project: Project, alice: Membership, at_work: AtWork, history: History
 ) -> None:
@@ -194,7 +207,7 @@ def test_thirty_two_posts_of_one_submission_are_one_ranking(
     assert history.problems(stored()) == []
 
 
-@pytest.mark.usefixtures("_lock_off")
+@pytest.mark.usefixtures("_lock_off", "_dawdling")
 def test_control_without_the_lock_the_same_submission_collides(
     project: Project,
     alice: Membership,
@@ -257,7 +270,7 @@ def test_of_two_tabs_one_wins_and_the_other_is_asked(
     assert history.problems(stored()) == []
 
 
-@pytest.mark.usefixtures("_lock_off")
+@pytest.mark.usefixtures("_lock_off", "_dawdling")
 def test_control_without_the_lock_nobody_is_asked(
     project: Project, alice: Membership, at_work: AtWork
 ) -> None:
