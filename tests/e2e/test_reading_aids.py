@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from annotation.models import AssignmentState, Membership, Project, Skip, SkipReason
 from tests.e2e.aids import card, letter_of, make_texts, on_the_desk
@@ -75,6 +75,51 @@ def test_a_third_pin_takes_the_place_of_the_older(four: Page) -> None:
 def test_without_two_pins_the_neighbour_in_rank_is_compared(four: Page) -> None:
     press(four, "132 Av")
     compared(four, "Comparing A and C")
+    press(four, "Escape Dv")  # unranked: with the best
+    compared(four, "Comparing D and A")
+
+
+COMPARE = "**/js/rank/compare*.js"
+
+
+def test_what_is_asked_before_the_script_is_there_happens_in_that_order(
+    project: Project, alice: Membership, visit: Visitor
+) -> None:
+    """The script for comparing comes late. Nothing that is typed meanwhile is taken for
+    the page's.
+    """
+    make_texts(project, FOUR)
+    window = visit(alice)
+    held: list[Route] = []
+    window.page.route(COMPARE, lambda route: held.append(route))
+    page = started(window).page
+    press(page, "Cp Ap Bv")
+    expect(page.get_by_role("dialog", name="Comparing…")).to_be_visible()
+    press(page, "123 ArrowLeft u")
+    assert tiers(page) == "0000"
+    for route in held:
+        route.continue_()
+    compared(page, "Comparing C and A")
+    page.keyboard.press("ArrowLeft")
+    verdict(page, "C placed above A.")
+    assert tiers(page) == "2010"
+
+
+def test_a_script_that_did_not_come_is_asked_for_again(
+    project: Project, alice: Membership, visit: Visitor
+) -> None:
+    make_texts(project, FOUR)
+    window = visit(alice)
+    page = started(window).page
+    page.route(COMPARE, lambda route: route.abort())
+    press(page, "12 Av")
+    expect(page.locator("#alert")).to_contain_text("No connection.")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    assert focus(page) == "tA"
+    page.unroute(COMPARE)
+    press(page, "v")
+    compared(page, "Comparing A and B")
+    window.said.clear()  # the browser reports the broken request
 
 
 @pytest.mark.parametrize(
