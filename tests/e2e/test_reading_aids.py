@@ -122,41 +122,44 @@ def test_a_script_that_did_not_come_is_asked_for_again(
     window.said.clear()  # the browser reports the broken request
 
 
-@pytest.mark.parametrize(
-    ("before", "key", "after"),
-    [
-        ("1234 AB", "ArrowLeft", "1234 A placed above B."),
-        ("1234 AB", "ArrowRight", "2134 B placed above A."),
-        ("1234 AD", "ArrowRight", "2341 D placed above A."),
-        ("1122 AB", "ArrowLeft", "1233 A placed above B."),
-        ("1234 AC", "=", "1213 C and A tied."),
-        ("1234 AC", "ArrowDown", "1213 C and A tied."),
-        ("12 AC", "ArrowRight", "2310 C placed above A."),
-        ("12 AC", "ArrowLeft", "1320 A placed above C."),
-        ("12 AC", "=", "1210 C and A tied."),
-        (" AC", "ArrowLeft", "1020 A placed above C."),
-        (" AC", "ArrowRight", "2010 C placed above A."),
-        (" AC", "=", "1010 C and A tied."),
-        ("44 CD", "ArrowLeft", "1123 C placed above D."),
-    ],
-)
-def test_a_verdict_moves_the_responses(
-    four: Page, before: str, key: str, after: str
-) -> None:
-    """Ranks and the two pinned; the tie moves the second, which had the focus."""
-    ranked, pins = before.split(" ")
-    expected, said = after.split(" ", 1)
-    press(four, ranked)
-    pin(four, pins)
-    press(four, "v")
-    expect(four.get_by_role("dialog")).to_be_visible()
-    four.keyboard.press(key)
-    verdict(four, said)
-    assert tiers(four) == expected
-    press(four, "Escape")
-    if expected != ranked.ljust(4, "0"):
-        press(four, "u")
-        assert tiers(four) == ranked.ljust(4, "0")  # one step of undo
+# The ranks before and the two pinned; a key; the ranks after it and what is said. The
+# tie moves the second, which had the focus.
+VERDICTS = [
+    ("1234 AB", "ArrowLeft", "1234 A placed above B."),
+    ("1234 AB", "ArrowRight", "2134 B placed above A."),
+    ("1234 AD", "ArrowRight", "2341 D placed above A."),
+    ("1122 AB", "ArrowLeft", "1233 A placed above B."),
+    ("1234 AC", "=", "1213 C and A tied."),
+    ("1234 AC", "ArrowDown", "1213 C and A tied."),
+    ("12 AC", "ArrowRight", "2310 C placed above A."),
+    ("12 AC", "ArrowLeft", "1320 A placed above C."),
+    ("12 AC", "=", "1210 C and A tied."),
+    (" AC", "ArrowLeft", "1020 A placed above C."),
+    (" AC", "ArrowRight", "2010 C placed above A."),
+    (" AC", "=", "1010 C and A tied."),
+    ("44 CD", "ArrowLeft", "1123 C placed above D."),
+]
+
+
+def test_a_verdict_moves_the_responses(four: Page) -> None:
+    for before, key, after in VERDICTS:
+        ranked, pins = before.split(" ")
+        expected, said = after.split(" ", 1)
+        press(four, f"A{ranked}")
+        pin(four, pins)
+        press(four, "v")
+        compared(four, f"Comparing {pins[0]} and {pins[1]}")
+        four.keyboard.press(key)
+        verdict(four, said)
+        assert tiers(four) == expected, before
+        press(four, "Escape")
+        expect(four.get_by_role("dialog")).to_be_hidden()
+        if expected != ranked.ljust(4, "0"):
+            press(four, "u")
+            assert tiers(four) == ranked.ljust(4, "0"), "one step of undo"
+        pin(four, pins)  # and nothing is pinned or ranked for the next
+        press(four, "uuuu")
+        assert tiers(four) == "0000"
 
 
 def test_keys_held_down_judge_once(four: Page) -> None:
@@ -434,6 +437,9 @@ def test_identical_texts_are_named_and_tied_on_request(
     press(page, f"{one}3")
     page.get_by_role("button", name=f"Tie {other} with {one}").click()
     says(page, f"{other} and {one} tied.")
+    press(page, "u")
+    assert tiers(page).count("3") == 1
+    press(page, f"{one}= {other}=")  # the key does it where the text comes again
     assert {a: tiers(page)["ABCD".index(a)] for a in (one, other)} == {
         one: "3",
         other: "3",

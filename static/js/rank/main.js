@@ -174,4 +174,5 @@ watch((sent, news) => {
 });
 // Another tab has sent it.
 on("storage", () => stays && !entryOf(token) && openNext());
-on("popstate", () => location.reload());
+// Back to the page before; a link within this one says it too.
+on("popstate", () => location.pathname.includes(token) || location.reload());
