@@ -66,7 +66,10 @@ class Problem:
 
     message: str
     letters: Collection[str] = ()
-    # A conflict: sending it again, under a new key, replaces the stored ranking.
+    # A conflict: the order that is stored and the one that was sent, in letters. Sent
+    # again, under a new key, it replaces the stored one where that may be.
+    stored: str = ""
+    sent: str = ""
     may_replace: bool = False
 
 
