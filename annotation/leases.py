@@ -18,7 +18,14 @@ from annotation.models import (
     Purpose,
 )
 from annotation.queue_statements import KEEP
-from annotation.slots import HELD, drawn_order, give_back, lock_prompt, responses_of
+from annotation.slots import (
+    HELD,
+    call_back_labeler,
+    drawn_order,
+    give_back,
+    lock_prompt,
+    responses_of,
+)
 
 PREFETCH_LEASE: Final = timedelta(minutes=2)
 MOST_TRIES: Final = 5
@@ -158,6 +165,7 @@ def _let_go(
     2. `close` says what becomes of the row, if anything.
     3. The slot is opened again at the end of its priority, under a new token: the next
        labeler finds nothing that hangs on the old row, such as a draft.
+    4. Who never saw it may be handed the prompt again: call them back to it.
     """
     with transaction.atomic():
         mine = Assignment.objects.filter(
@@ -170,6 +178,8 @@ def _let_go(
         closed = close(held, prompt)
         if closed:
             give_back(held, prompt)
+            if held.shown_at is None:
+                call_back_labeler(held)
     return closed
 
 
