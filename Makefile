@@ -6,6 +6,7 @@
 #   make chaos    faults and attacks, and the whole job with a real SFT model
 #   make bench    speed, as ratios measured side by side
 #   make fuzz     inputs that nobody thought of, until Ctrl-C or for FUZZ_SECONDS
+#   make fuzz-queue  hundreds of lives of the queue, until one goes wrong
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +18,7 @@ PORT ?= 8000
 TORCH ?= torch==2.13.0
 export FUZZ_SECONDS
 
-.PHONY: install demo test lint chaos bench fuzz browser lock
+.PHONY: install demo test lint chaos bench fuzz fuzz-queue browser lock
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -60,6 +61,13 @@ bench: install browser
 # make fuzz ONLY=rendering FUZZ_SECONDS=600
 fuzz: install
 	$(BIN)/python -m tests.fuzz $(ONLY)
+
+# Round after round, each of another 300 lives of the queue, until one goes wrong.
+fuzz-queue: install
+	while :; do \
+	  $(BIN)/python -m pytest tests/ranking/test_queue_machine.py \
+	    --hypothesis-profile=long -o timeout=0 || exit 1; \
+	done
 
 # Renews the lock files from pyproject.toml; commit what changes.
 TORCH_ONLY := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas \

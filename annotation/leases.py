@@ -14,21 +14,28 @@ from annotation.models import (
     AssignmentSource,
     AssignmentState,
     Membership,
+    Prompt,
     Purpose,
 )
 from annotation.queue_statements import KEEP
-from annotation.slots import HELD, drawn_order, give_back, lock_prompt, responses_of
+from annotation.slots import (
+    HELD,
+    call_back_labeler,
+    drawn_order,
+    give_back,
+    lock_prompt,
+    responses_of,
+)
 
 PREFETCH_LEASE: Final = timedelta(minutes=2)
 MOST_TRIES: Final = 5
+ENTRY: Final = (Purpose.TRAINING, Purpose.QUALIFICATION)
 # What keeps one labeler's claims apart when they overtake each other.
 HELD_APART_BY: Final = (
     "a_labeler_holds_one_prompt_at_a_time",
     "one_prompt_is_prefetched_for_a_labeler",
     "a_prompt_comes_once_to_a_labeler",
 )
-# What a labeler goes through to be let in, all of it.
-TO_BE_PASSED: Final = (Purpose.TRAINING, Purpose.QUALIFICATION)
 T = TypeVar("T")
 
 
@@ -115,14 +122,16 @@ def release(assignment: Assignment) -> bool:
     """Give a prompt back; False if it was not held any more.
 
     What they have seen stays as `expired`, with their name, token and draft: an answer
-    that is under way is kept. They are not handed the prompt again. Gold and repeats
-    are no exception, or giving a prompt back would tell what it was. Else the row goes
-    and the prompt may come to them again, as training and the test must: nobody else
-    can do them. For the steps see `_let_go`.
+    that is under way is kept. They are not handed the prompt again. What they have not
+    seen goes, and may come to them again. Training and tests, without which they are
+    handed nothing else, wait for them as they left them: only the lease ends. For the
+    steps see `_let_go`.
     """
 
-    def close(held: Assignment) -> bool:
-        if held.shown_at is not None and held.prompt.purpose not in TO_BE_PASSED:
+    def close(held: Assignment, prompt: Prompt) -> bool:
+        if prompt.purpose in ENTRY:
+            Assignment.objects.filter(pk=held.pk).update(lease_until=Now())
+        elif held.shown_at is not None:
             expire(held)
         else:
             _remove(held)
@@ -138,7 +147,7 @@ def take_back(assignment: Assignment) -> bool:
     own takes no slot from others and stays with them.
     """
 
-    def close(held: Assignment) -> bool:
+    def close(held: Assignment, _: Prompt) -> bool:
         if held.source != AssignmentSource.QUEUE:
             return False
         expire(held)
@@ -147,29 +156,30 @@ def take_back(assignment: Assignment) -> bool:
     return _let_go(assignment, close)
 
 
-def _let_go(assignment: Assignment, close: Callable[[Assignment], bool]) -> bool:
+def _let_go(
+    assignment: Assignment, close: Callable[[Assignment, Prompt], bool]
+) -> bool:
     """Have a held row closed and open its slot again; False if it was not.
 
     1. Lock the labeler's row, then the prompt.
     2. `close` says what becomes of the row, if anything.
     3. The slot is opened again at the end of its priority, under a new token: the next
        labeler finds nothing that hangs on the old row, such as a draft.
+    4. Who never saw it may be handed the prompt again: call them back to it.
     """
     with transaction.atomic():
         mine = Assignment.objects.filter(
             pk=assignment.pk, labeler=assignment.labeler_id, state__in=HELD
         )
-        held = (
-            mine.select_for_update(no_key=True, of=("self",))
-            .select_related("prompt")
-            .first()
-        )
+        held = mine.select_for_update(no_key=True, of=("self",)).first()
         if held is None:
             return False
         prompt = lock_prompt(held.prompt_id)
-        closed = close(held)
+        closed = close(held, prompt)
         if closed:
             give_back(held, prompt)
+            if held.shown_at is None:
+                call_back_labeler(held)
     return closed
 
 

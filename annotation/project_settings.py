@@ -21,8 +21,8 @@ from annotation.models import Project, Prompt, Purpose, Role
 MOST_FLAGS, LONGEST_FLAG = 12, 60
 LARGEST_SHARE_OF_CHECKS = 0.5
 SAVED = (
-    "Saved. Prompts opened from now on follow it. Whoever has one open while the flags"
-    " or “Rate, then rank” change may be asked to submit again; their work is kept."
+    "Saved. Prompts opened from now on follow it. Whoever has one open can submit it as"
+    " their page asks for it."
 )
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Project": ("title",),

@@ -23,6 +23,7 @@ from annotation.models import Assignment, Membership, Role, User
 from annotation.rendered import html_of
 from annotation.shown import as_shown
 from ranking import serializers as bodies
+from ranking.asked import seal
 from ranking.desk import NOT_THEIRS, PAGE, labeler_of, own_assignment
 from ranking.drafts import DraftConflictError, save_draft
 from ranking.entry import decide_late
@@ -101,6 +102,9 @@ def _given(assignment: Assignment) -> dict[str, Any]:
         "lease_until": assignment.lease_until,
         "draft": draft_json(draft) if draft else None,
         "submission_uuid": uuid4(),
+        "rate_first": assignment.project.rate_first,
+        "flags": assignment.project.flags,
+        "submission_asked": seal(assignment.project, assignment.token),
     }
 
 

@@ -20,6 +20,7 @@ from annotation.raw_text import raw_html
 from annotation.rendered import html_of
 from annotation.shown import as_shown
 from annotation.visible import is_blank
+from ranking.asked import seal
 
 # A longer response opens clipped.
 LONG_TEXT = 300  # words
@@ -108,6 +109,7 @@ def page_of(
         "letters": tuple(card.letter for card in cards),
         "tiers": tuple(str(tier) for tier in range(1, len(responses) + 1)),
         "with_flags": bool(assignment.project.flags),
+        "asked": seal(assignment.project, assignment.token),
         "kept": kept,
         "problem": problem,
         "skip_reasons": SkipReason.choices,

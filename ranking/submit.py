@@ -16,6 +16,7 @@ from annotation.models import Assignment, Membership, Response
 from annotation.queue import SlotAfter
 from annotation.shown import as_shown
 from ranking import entry
+from ranking.asked import asked
 from ranking.desk import labeler_of
 from ranking.drafts import clear_draft
 from ranking.history import why_closed
@@ -71,6 +72,7 @@ class Submission:
     `uuid` is made when the page is rendered and names this one act of submitting.
     `ratings` go from 1 to 7, 7 is best. `replace` says that an earlier ranking of the
     same prompt is meant to be revised. `telemetry` is as `measurements` gives it.
+    `sealed` is what the page asked for, by `ranking.asked`.
     """
 
     uuid: UUID
@@ -81,6 +83,7 @@ class Submission:
     render_mode: RenderMode | None = None
     telemetry: Mapping[str, Any] = field(default_factory=dict)
     replace: bool = False
+    sealed: str = ""
 
     @property
     def active_seconds(self) -> float | None:
@@ -127,8 +130,8 @@ def submit(*, membership: Membership, token: str, submission: Submission) -> Sub
     1. Lock the assignment, so that submissions of one assignment come one by one.
     2. What is stored already under this key with the same body, or as the current
        ranking with the same body, comes back: a replay, whatever else has changed.
-    3. Refuse what does not rank exactly the responses shown, lacks a rating where the
-       project asks for them, or uses flags that it does not offer.
+    3. Refuse what does not rank exactly the responses shown, lacks a rating where its
+       page asked for them, or uses flags that were not offered.
     4. The same key with another body, a second ranking without `replace`, and a
        revision after the time for it are conflicts: what is stored stays, and what
        was refused is kept too, once. The key is unique in the database as well
@@ -205,9 +208,10 @@ def _check(
     assignment: Assignment, submission: Submission, shown: Mapping[str, Response]
 ) -> None:
     project = labeler_of(assignment).project
+    wanted = asked(project, assignment.token, submission.sealed)
     check_complete(submission.ranks, shown)
-    check_ratings(submission.ratings, shown, required=project.rate_first)
-    check_flags(submission.flags, shown, project.flags)
+    check_ratings(submission.ratings, shown, required=wanted.ratings)
+    check_flags(submission.flags, shown, wanted.flags)
     check_note(submission.note)
 
 

@@ -61,10 +61,10 @@ def judgement() -> dict[str, Any]:
     }
 
 
-def save_draft(browser: Client, most: int = 99) -> str:
+def save_draft(browser: Client, most: int = 99, rev: int = 0) -> str:
     """The address of the prompt that is held, with a draft."""
     address = f"/api/v1/assignments/{held()}/"
-    draft = {"rev": 0, **judgement()}
+    draft = {"rev": rev, **judgement()}
     with at_most(most):
         saved = browser.put(f"{address}draft", draft, content_type="application/json")
     assert saved.status_code == 200
@@ -139,9 +139,11 @@ def test_a_submission_by_form_takes_twelve_and_the_next_claim_two(her: Client) -
 
 
 def test_saving_a_draft_takes_four_statements(her: Client) -> None:
-    """Session, user, the assignment, the write."""
+    """Session, user, the assignment, the write. The first save of a prompt locks the
+    assignment besides, and says that it was seen: BEGIN, lock, update, COMMIT."""
     her.post(CLAIM)
-    save_draft(her, most=4)
+    save_draft(her, most=8)
+    save_draft(her, most=4, rev=1)
 
 
 def test_the_list_of_a_cycle_is_shown_when_it_is_too_long(her: Client) -> None:

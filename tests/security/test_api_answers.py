@@ -23,7 +23,12 @@ CHANGING = sorted(
     for verb in row.answers
     if name.startswith("api_") and verb not in ("GET", "HEAD")
 )
-KEPT = {"token": "TOKEN", "lease_until": "LATER", "submission_uuid": "UUID"}
+KEPT = {
+    "token": "TOKEN",
+    "lease_until": "LATER",
+    "submission_uuid": "UUID",
+    "submission_asked": "SEAL",
+}
 
 
 def claimed(browser: Client, project: Project) -> Any:

@@ -37,6 +37,7 @@ pytestmark = pytest.mark.django_db
 DRAWN_ANEW = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # the key of a submission
     r'|(?<=csrfmiddlewaretoken" value=")[^"]*'
+    r'|(?<=submission_asked" value=")[^"]*|(?<=submission_asked": ")[^"]*'
     r"|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)"
     r"|(?<=data-left=\")\d+|(?<=until )\d\d:\d\d UTC"
 )
