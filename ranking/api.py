@@ -76,7 +76,7 @@ def claim(request: Request, slug: str) -> Response:
 def history(request: Request, slug: str) -> Response:
     """What the labeler ranked last, the latest first, without texts."""
     labeler = load_membership(_user(request), slug, LABELERS)
-    return Response([vars(ranked) for ranked in latest_rankings(labeler)])
+    return Response(bodies.RankedGiven(latest_rankings(labeler), many=True).data)
 
 
 def _given(assignment: Assignment) -> dict[str, Any]:
