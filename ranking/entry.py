@@ -79,7 +79,8 @@ def pairs_of_the_test(project: Project) -> list[int]:
     """Strict pairs of the gold order of each test prompt that is handed out. One
     query."""
     test = served_checks(project, Purpose.QUALIFICATION)
-    golds = test.order_by("pk").values_list("gold", flat=True)
+    known = test.order_by("pk").values_list("gold", flat=True)
+    golds = [gold or {} for gold in known]
     return [score(gold, gold).comparable for gold in golds]
 
 

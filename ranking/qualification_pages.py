@@ -99,7 +99,9 @@ def _page(member: Member, form: ThresholdForm, status: int = 200) -> HttpRespons
     """One query of its own."""
     pairs = pairs_of_the_test(member.project)
     threshold = member.project.qualification_threshold
-    stuck = threshold is not None and not can_be_passed(pairs, threshold)
+    stuck = ""
+    if threshold is not None and not can_be_passed(pairs, threshold):
+        stuck = why_nobody_passes(pairs, threshold) if pairs else NO_TEST
     context: dict[str, Any] = {
         "member": member,
         "form": form,
@@ -107,7 +109,7 @@ def _page(member: Member, form: ThresholdForm, status: int = 200) -> HttpRespons
         "prompts": len(pairs),
         "pairs": sum(pairs),
         "reach": reach(pairs),
-        "stuck": stuck and (why_nobody_passes(pairs, threshold) if pairs else NO_TEST),
+        "stuck": stuck,
         "sizes": [(k, k * (k - 1) // 2) for k in RESPONSES],
         "lengths": [
             (line, [fewest_prompts(line, k * (k - 1) // 2) for k in RESPONSES])

@@ -58,8 +58,8 @@ def window_of(
         signed_in = browser_of(cast.user(actor)).cookies
         if cast.user(actor):
             name = settings.SESSION_COOKIE_NAME
-            cookie = {"name": name, "value": signed_in[name].value}
-            context.add_cookies([{**cookie, "url": live_server.url}])
+            key = signed_in[name].value
+            context.add_cookies([{"name": name, "value": key, "url": live_server.url}])
         return context.new_page()
 
     yield open_window
