@@ -6,7 +6,16 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from annotation.models import Assignment, AssignmentSource, AssignmentState, Membership
+from annotation.prepared import Given, Prepared
 from annotation.slots import HELD, holding, lock_prompt
+
+_OWN_LOCKED = Prepared(
+    lambda: (
+        Assignment.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("prompt")
+        .filter(labeler=Given("labeler"), token=Given("token"))
+    )
+)
 
 
 class SlotAfter(Enum):
@@ -22,11 +31,10 @@ def lock_for_answer(*, membership: Membership, token: str) -> Assignment:
 
     Errors: Assignment.DoesNotExist for a token that is not theirs.
     """
-    return (
-        Assignment.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("prompt")
-        .get(labeler=membership, token=token)
-    )
+    locked = _OWN_LOCKED.first(labeler=membership.pk, token=token)
+    if locked is None:
+        raise Assignment.DoesNotExist
+    return locked
 
 
 def complete(assignment: Assignment) -> SlotAfter:
