@@ -37,7 +37,8 @@ class Prepared(Generic[M]):
 
     `make` is called once, at the first use, for models can be asked only when all are
     loaded. `select_related`, `only`, annotations, slices and locks are kept; what works
-    after the query, as `prefetch_related`, is not.
+    after the query, as `prefetch_related`, is not. Django refuses a lock outside a
+    transaction while it writes the SQL, so here at the first use only.
     """
 
     def __init__(self, make: Callable[[], QuerySet[M]]) -> None:
