@@ -12,7 +12,16 @@ from annotation.models import (
     Membership,
     Prompt,
 )
+from annotation.prepared import Given, Prepared
 from annotation.slots import HELD, close_open_slot, holding, lock_prompt
+
+_OWN_LOCKED = Prepared(
+    lambda: (
+        Assignment.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("prompt")
+        .filter(labeler=Given("labeler"), token=Given("token"))
+    )
+)
 
 
 class SlotAfter(Enum):
@@ -28,11 +37,10 @@ def lock_for_answer(*, membership: Membership, token: str) -> Assignment:
 
     Errors: Assignment.DoesNotExist for a token that is not theirs.
     """
-    return (
-        Assignment.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("prompt")
-        .get(labeler=membership, token=token)
-    )
+    locked = _OWN_LOCKED.first(labeler=membership.pk, token=token)
+    if locked is None:
+        raise Assignment.DoesNotExist
+    return locked
 
 
 def lock_begun(assignment: Assignment) -> bool:

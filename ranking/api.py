@@ -21,7 +21,7 @@ from annotation import queue
 from annotation.access import load_membership
 from annotation.models import Assignment, Membership, Role, User
 from annotation.rendered import html_of
-from annotation.shown import as_shown
+from annotation.shown import as_shown, responses_of
 from ranking import serializers as bodies
 from ranking.asked import seal
 from ranking.desk import NOT_THEIRS, PAGE, labeler_of, own_assignment
@@ -81,7 +81,7 @@ def history(request: Request, slug: str) -> Response:
 
 def _given(assignment: Assignment) -> dict[str, Any]:
     """All that a page needs. One query for the texts, at most two for their HTML."""
-    responses = assignment.prompt.responses.only("external_id", "prompt_id", "text")
+    responses = responses_of(assignment, texts=True)
     instructions, draft = assignment.instructions, draft_of(assignment)
     html = html_of(texts_of(assignment, responses))
     return {
@@ -233,7 +233,7 @@ def submit_ranking(request: Request, token: str) -> Response:
 def compare(request: Request, token: str) -> Response:
     """Where two responses differ, word by word."""
     assignment = own_assignment(_user(request), token, "prompt")
-    responses = assignment.prompt.responses.only("external_id", "prompt_id", "text")
+    responses = responses_of(assignment, texts=True)
     shown = as_shown(assignment, responses)
     pair = [request.query_params.get(name, "") for name in ("a", "b")]
     unknown = [letter[: bodies.LONGEST_NAME] for letter in pair if letter not in shown]

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from annotation.closing import lock_begun
 from annotation.models import Assignment
-from annotation.shown import as_shown
+from annotation.shown import as_shown, responses_of
 from ranking.models import Draft, Placement, Ranking
 
 Content = dict[str, Any]  # {"ranks", "ratings", "flags", "note"}, by letters
@@ -112,7 +112,7 @@ def stored_content(assignment: Assignment) -> Content | None:
     ranking = rankings.first()
     if ranking is None:
         return None
-    responses = assignment.prompt.responses.only("external_id", "prompt_id")
+    responses = responses_of(assignment)
     placed = {place.response_id: place for place in ranking.placements.all()}
     by_letter = {
         letter: placed[response.pk]

@@ -18,7 +18,7 @@ from annotation.models import (
 )
 from annotation.raw_text import raw_html
 from annotation.rendered import html_of
-from annotation.shown import as_shown
+from annotation.shown import as_shown, responses_of
 from annotation.visible import is_blank
 from ranking.asked import seal
 
@@ -95,7 +95,7 @@ def page_of(
 
     One query for the texts, and at most one for their HTML once it has been made.
     """
-    responses = assignment.prompt.responses.only("external_id", "prompt_id", "text")
+    responses = responses_of(assignment, texts=True)
     told = assignment.instructions
     html = html_of(texts_of(assignment, responses))
     wrong = problem.letters if problem else ()

@@ -259,5 +259,5 @@ def test_the_page_asks_the_database_little(
 ) -> None:
     make_prompts(project, 3)
     client = signed_in(admin)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         client.get(SETTINGS)

@@ -364,5 +364,5 @@ def test_it_costs_the_same_however_much_somebody_did(
     report_problem(alice, text="It froze.")
     make_prompt(project)
     client = signed_in(alice)
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(15):
         client.get(HOME)
