@@ -139,8 +139,8 @@ def test_a_submission_by_form_takes_eleven_and_the_next_claim_two(her: Client) -
 
 
 def test_saving_a_draft_takes_three_statements(her: Client) -> None:
-    """Session with user, the assignment, the write. The first save of a prompt locks the
-    assignment besides, and says that it was seen: BEGIN, lock, update, COMMIT."""
+    """Session with user, the assignment, the write. The first save of a prompt locks
+    the assignment besides, and says that it was seen: BEGIN, lock, update, COMMIT."""
     her.post(CLAIM)
     save_draft(her, most=7)
     save_draft(her, most=3, rev=1)
