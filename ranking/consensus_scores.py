@@ -89,7 +89,7 @@ def strongest(credit: FloatArray, start: FloatArray | None = None) -> Strengths:
     rows = np.arange(sets)
     for _ in range(MOST_STEPS):
         if not rows.size:
-            covariance: FloatArray = np.linalg.inv(curvature(met, values))
+            covariance = np.linalg.inv(curvature(met, values)).astype(np.float64)
             return Strengths(values, covariance)
         step = _newton_step(credit[rows], met[rows], values[rows])
         values[rows] += step
