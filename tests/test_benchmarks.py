@@ -113,27 +113,6 @@ def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "figures"),
-    [
-        ("cycle", ["SQL statements, submit", "CPU, a draft", "cycle : SELECT 1"]),
-        ("first_key", ["own scripts", "first key"]),
-        ("claiming", ["a newcomer", "who has done everything"]),
-    ],
-)
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_each_benchmark_reports_its_figures_and_leaves_nothing(
-    name: str, figures: list[str]
-) -> None:
-    before = set((ROOT / "var").glob("*-*"))
-    done = bench("--small", name)
-    assert done.returncode in (0, 1), done.stderr
-    assert ("MISSED" in done.stdout) == (done.returncode == 1), done.stdout
-    for figure in figures:
-        assert figure in done.stdout, done.stderr
-    assert set((ROOT / "var").glob("*-*")) <= before
-
-
 def test_an_unknown_benchmark_is_wrong_usage() -> None:
     done = bench("no_such_benchmark")
     assert done.returncode == 2

@@ -167,6 +167,8 @@ def _start_postgres(places: Places, owner: pwd.struct_passwd | None) -> None:
         *("-p", POSTGRES_PORT),
         *("-c", "listen_addresses="),
         *("-c", "unix_socket_permissions=0700"),
+        # 64 people at once in each of several processes. One not opened costs nothing.
+        *("-c", "max_connections=300"),
         # Only what ends a server or a connection: the log stays small, and no
         # statement with somebody's text enters it. It is begun anew at each start.
         *("-c", "log_min_messages=fatal"),
