@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from django.db.models import Q
@@ -94,11 +95,17 @@ def labeler_card(labeler: Membership, *, since: datetime | None = None) -> Card:
 
 
 def _with_others(labeler: Membership, since: datetime | None) -> RankingQuerySet:
-    """Their latest rankings, and what others said of the same prompts."""
+    """Their latest rankings, and what others said of the same prompts.
+
+    Theirs also where they are withdrawn: the card says why, or why not.
+    """
     filters = Filters(labelers=frozenset({labeler.pk}), since=since)
-    own = rankings_that_count(labeler.project, filters, with_repeats=True)
+    counting = partial(
+        rankings_that_count, labeler.project, with_repeats=True, even_of=labeler.pk
+    )
+    own = counting(filters)
     latest = own.order_by("-submitted_at", "-pk")[:MOST_RANKINGS]
-    everybody = rankings_that_count(labeler.project, Filters(), with_repeats=True)
+    everybody = counting(Filters())
     others = everybody.exclude(assignment__labeler=labeler).filter(
         assignment__prompt__in=latest.values("assignment__prompt")
     )
@@ -110,7 +117,8 @@ def _with_others(labeler: Membership, since: datetime | None) -> RankingQuerySet
 def _gold(labeler: Membership, since: datetime | None) -> Measure:
     """Blind gold prompts only, not training or the test; the line is the test's."""
     filters = Filters(labelers=frozenset({labeler.pk}), since=since)
-    scored = scores_of(gold_rankings(labeler.project, filters))
+    rankings = gold_rankings(labeler.project, filters, even_of=labeler.pk)
+    scored = scores_of(rankings)
     found = share(one.score for one in scored if one.purpose == Purpose.GOLD)
     return measure_of(found, line=gold_line(labeler), missing=NO_GOLD)
 

@@ -12,7 +12,7 @@ from django.db.models import Q
 from psycopg.errors import LockNotAvailable
 
 from annotation import queue
-from annotation.models import Assignment, Membership, Response
+from annotation.models import Assignment, AssignmentSource, Membership, Response
 from annotation.queue import SlotAfter
 from annotation.shown import as_shown
 from ranking import entry
@@ -28,6 +28,7 @@ from ranking.models import (
 )
 from ranking.ratings import check_flags, check_note, check_ratings, contradictions
 from ranking.weak_order import check_complete, dense_ranks
+from ranking.withdrawal import is_withdrawn, with_withdrawal
 
 STATUS = {
     SlotAfter.FILLED: RankingStatus.COUNTED,
@@ -134,7 +135,8 @@ def submit(*, membership: Membership, token: str, submission: Submission) -> Sub
        was refused is kept too, once. The key is unique in the database as well
        (ranking_ranking_submission_uuid_key).
     5. Close the assignment, which says whether the ranking counts; a late one is
-       kept and marked.
+       kept and marked. A withdrawal of the labeler's work locks the assignment too, so
+       it sees this answer, or this answer sees it.
     6. Insert the ranking and its placements, and drop the draft; at commit a trigger
        checks that every response is placed exactly once.
 
@@ -179,7 +181,7 @@ def _store(assignment: Assignment, submission: Submission) -> Submitted | Confli
     if stored is not None:
         return Submitted(ranking=stored, replayed=True)
     responses = assignment.prompt.responses.only("external_id", "prompt_id")
-    shown = as_shown(assignment, responses)
+    shown = as_shown(assignment, with_withdrawal(responses, assignment))
     _check(assignment, submission, shown)
     conflict = _conflict(submission, list(found), assignment, shown)
     if conflict is not None:
@@ -263,7 +265,7 @@ def _insert(
         project_id=assignment.project_id,
         assignment=assignment,
         revises=revises[0] if revises else None,
-        status=STATUS[queue.complete(assignment)],
+        status=_status(assignment, shown, revises),
         submission_uuid=submission.uuid,
         body_sha256=submission.body_sha256(assignment.token),
         instructions_id=assignment.instructions_id,
@@ -277,6 +279,21 @@ def _insert(
     clear_draft(assignment)
     entry.answered(ranking)
     return Submitted(ranking=ranking)
+
+
+def _status(
+    assignment: Assignment, shown: Mapping[str, Response], revises: list[Ranking]
+) -> RankingStatus:
+    """Close the assignment; whether the ranking counts.
+
+    Not if the labeler's work has been withdrawn: then it takes no slot, and one that
+    they still hold goes to others. A correction is worth what it corrects.
+    """
+    of_the_queue = assignment.source == AssignmentSource.QUEUE
+    if not of_the_queue or not is_withdrawn(shown.values()):
+        return STATUS[queue.complete(assignment)]
+    queue.take_back(assignment)
+    return RankingStatus(revises[0].status) if revises else RankingStatus.SURPLUS
 
 
 def _placements(
