@@ -51,6 +51,17 @@ class Ballots:
     def __len__(self) -> int:
         return len(self.cluster)
 
+    def only(self, sets: IntArray) -> "Ballots":
+        """Those of some sets, given by their running numbers in ascending order."""
+        rows = np.isin(self.place, sets)
+        return Ballots(
+            ranks=self.ranks[rows],
+            place=np.searchsorted(sets, self.place[rows]),
+            labeler=self.labeler[rows],
+            cluster=self.cluster[sets],
+            item=self.item[sets],
+        )
+
 
 def ballots(table: RankTable, *, ranked: BoolArray | None = None) -> Ballots:
     """The rankings of a table by set; repeats are left out, as in agreement.

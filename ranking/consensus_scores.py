@@ -91,13 +91,14 @@ def strongest(credit: FloatArray, start: FloatArray | None = None) -> Strengths:
         if not rows.size:
             covariance = np.linalg.inv(curvature(met, values)).astype(np.float64)
             return Strengths(values, covariance)
-        step = _newton_step(credit[rows], met[rows], values[rows])
+        step = newton_step(credit[rows], met[rows], values[rows])
         values[rows] += step
         rows = rows[~(np.abs(step).max(axis=1) <= CONVERGED)]
     raise ArithmeticError(f"{len(rows)} sets of strengths did not converge")
 
 
-def _newton_step(credit: FloatArray, met: FloatArray, values: FloatArray) -> FloatArray:
+def newton_step(credit: FloatArray, met: FloatArray, values: FloatArray) -> FloatArray:
+    """One step towards the mode, `(s, K)`; `met` is the credit of both directions."""
     chance = sigmoid(values[:, :, None] - values[:, None, :])
     slope = (credit - met * chance).sum(axis=2) - 2 * PENALTY * values
     step = np.linalg.solve(curvature(met, values), slope[:, :, None])[:, :, 0]
