@@ -55,14 +55,14 @@ def report(  # noqa: PLR0913  by keyword only, each one a part of the evidence
     labelers: Sequence[str],
     project: str,
     filters: Mapping[str, Any],
-    tags: Mapping[int, Collection[str]] | None = None,
+    tags: Mapping[str, Collection[int]] | None = None,
     gold: Iterable[GoldScore] = (),
 ) -> Document:
     """The report of `agreement.md`, section 3, ready for `json.dumps`.
 
     `tables` hold the rankings that all filters have left, one table per K;
-    `labelers` the names that `RankTable.labeler` points into; `tags` the tags of
-    each prompt by its `cluster`; `gold` the scores of rankings whose right order is
+    `labelers` the names that `RankTable.labeler` points into; `tags` the prompts
+    of each tag by their `cluster`; `gold` the scores of rankings whose right order is
     known, which count in nothing else. `project` and `filters` are passed through. The
     order of rows, tables and names changes nothing.
 
@@ -208,7 +208,7 @@ def _slices(evidence: Evidence, estimates: Estimates) -> Document:
         for name, column, values in (
             ("by_k", "k", set(counted.k[counted.pairs > 0].tolist())),
             ("by_rank_distance", "distance", distances),
-            ("by_tag", "tag", set(evidence.tags[0])),
+            ("by_tag", "tag", set(evidence.tags)),
             ("by_version", "version", set(versions[versions > 0].tolist())),
             ("by_week", "week", set(weeks[weeks > 0].tolist())),
         )

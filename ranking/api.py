@@ -57,7 +57,7 @@ class Unprocessable(APIException):
 @api_view(["POST"])
 def claim(request: Request, slug: str) -> Response:
     """Hand out a prompt: the one that is held already, else the next."""
-    labeler = load_membership(_user(request), slug, LABELERS)
+    labeler = load_membership(user_of(request), slug, LABELERS)
     ahead = _read(bodies.ClaimBody, request).validated_data["prefetch"]
     decide_late(labeler)
     try:
@@ -66,7 +66,7 @@ def claim(request: Request, slug: str) -> Response:
         return Response({"assignment": None, "reason": str(error)})
     if claimed is None:
         return Response({"assignment": None})
-    assignment = own_assignment(_user(request), claimed.token, *PAGE)
+    assignment = own_assignment(user_of(request), claimed.token, *PAGE)
     return Response({"assignment": _given(assignment)})
 
 
@@ -74,7 +74,7 @@ def claim(request: Request, slug: str) -> Response:
 @api_view(LOOK)
 def history(request: Request, slug: str) -> Response:
     """What the labeler ranked last, the latest first, without texts."""
-    labeler = load_membership(_user(request), slug, LABELERS)
+    labeler = load_membership(user_of(request), slug, LABELERS)
     return Response([vars(ranked) for ranked in latest_rankings(labeler)])
 
 
@@ -118,7 +118,7 @@ def _given(assignment: Assignment) -> dict[str, Any]:
 @api_view(["PUT"])
 def draft(request: Request, token: str) -> Response:
     """Keep a ranking in the making, over the revision last seen."""
-    assignment = own_assignment(_user(request), token)
+    assignment = own_assignment(user_of(request), token)
     body = _read(bodies.DraftBody, request)
     try:
         saved = save_draft(
@@ -137,7 +137,7 @@ def draft(request: Request, token: str) -> Response:
 @api_view(["POST"])
 def heartbeat(request: Request, token: str) -> Response:
     """Somebody is looking at the prompt: its lease starts anew."""
-    assignment = own_assignment(_user(request), token)
+    assignment = own_assignment(user_of(request), token)
     if not queue.renew(assignment):
         return Response({"held": False, "lease_until": None, "seconds_left": 0})
     return Response(
@@ -153,7 +153,9 @@ def heartbeat(request: Request, token: str) -> Response:
 @api_view(["POST"])
 def release(request: Request, token: str) -> Response:
     """Give the prompt back; it may come to the same labeler again."""
-    return Response({"released": queue.release(own_assignment(_user(request), token))})
+    return Response(
+        {"released": queue.release(own_assignment(user_of(request), token))}
+    )
 
 
 @extend_schema(
@@ -228,7 +230,7 @@ def submit_ranking(request: Request, token: str) -> Response:
 @api_view(LOOK)
 def compare(request: Request, token: str) -> Response:
     """Where two responses differ, word by word."""
-    assignment = own_assignment(_user(request), token, "prompt")
+    assignment = own_assignment(user_of(request), token, "prompt")
     responses = assignment.prompt.responses.only("external_id", "prompt_id", "text")
     shown = as_shown(assignment, responses)
     pair = [request.query_params.get(name, "") for name in ("a", "b")]
@@ -242,14 +244,15 @@ def compare(request: Request, token: str) -> Response:
 # --- What they have in common -----------------------------------------------------
 
 
-def _user(request: Request) -> User:
+def user_of(request: Request) -> User:
+    """Who asks. Raises Http404 for nobody that we know."""
     if not isinstance(request.user, User):
         raise Http404(NOT_THEIRS)
     return request.user
 
 
 def _labeler(request: Request, token: str) -> Membership:
-    return labeler_of(own_assignment(_user(request), token))
+    return labeler_of(own_assignment(user_of(request), token))
 
 
 def _read(body: type[Body], request: Request) -> Body:
