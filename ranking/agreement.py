@@ -11,8 +11,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from ranking.bootstrap import bootstrap_totals
 from ranking.conventions import accuracy_band, kappa, krippendorff_alpha, ratio
 from ranking.estimates import NO_PAIR, Document, Estimates, Number
@@ -24,6 +22,7 @@ from ranking.evidence import (
     Evidence,
     GoldScore,
     W,
+    distinct,
     gather,
     gold_questions,
     questions,
@@ -97,9 +96,9 @@ def _size(evidence: Evidence) -> Document:
     counted = evidence.counted
     return {
         "rankings": len(counted.prompt),
-        "labelers": len(np.unique(counted.labeler)),
-        "prompts": len(np.unique(counted.prompt)),
-        "prompts_with_overlap": len(np.unique(evidence.between.prompt)),
+        "labelers": distinct(counted.labeler),
+        "prompts": distinct(counted.prompt),
+        "prompts_with_overlap": distinct(evidence.between.prompt),
         "pairs": int(counted.pairs.sum()),
         "ties": int(counted.ties.sum()),
     }

@@ -84,9 +84,14 @@ class Evidence:
     def alpha_units(self) -> int:
         """Pairs that have two judgements or more."""
         return sum(
-            table.n_pairs * len(np.unique(table.item[table.judged_again]))
+            table.n_pairs * distinct(table.item[table.judged_again])
             for table in self.rankings
         )
+
+
+def distinct(numbers: IntArray) -> int:
+    """How many different running numbers `(n,)` there are."""
+    return int(np.count_nonzero(np.bincount(numbers)))
 
 
 def gather(
@@ -190,7 +195,7 @@ def _tagged(
     counted: IntArray, clusters: IntArray, tags: Mapping[str, Collection[int]]
 ) -> dict[str, IntArray]:
     """Prompts with a counted ranking, by running number, of each tag that has some."""
-    ranked = clusters[np.unique(counted)]
+    ranked = clusters[np.flatnonzero(np.bincount(counted))]
     found = {
         tag: np.intersect1d(np.array(list(some), np.int64), ranked)
         for tag, some in tags.items()

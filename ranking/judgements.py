@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from django.db import connection
+from django.db import connection, transaction
 from numpy.typing import NDArray
 
 from ranking.models import RankingQuerySet
@@ -20,26 +20,37 @@ from ranking.weeks import iso_weeks
 # fit together. Ranks stand in the order of the responses' keys: they are sorted by
 # outside id later, once for each prompt and not for each ranking.
 RANKINGS: Final = """
-    WITH ranked AS (
+    WITH counted (ranking, prompt, labeler, repeat, version, submitted, seconds, shown)
+    AS MATERIALIZED ({counted}),
+    ranked AS (
         SELECT ranking_id, count(*)::int AS k,
                string_agg(int2send(rank), ''::bytea ORDER BY response_id) AS ranks
-        FROM ranking_placement WHERE ranking_id IN ({counted}) GROUP BY ranking_id)
+        FROM ranking_placement WHERE ranking_id IN (SELECT ranking FROM counted)
+        GROUP BY ranking_id)
     SELECT k,
            string_agg(ranks, ''),
-           string_agg(int8send(a.prompt_id), ''),
-           string_agg(int8send(a.labeler_id), ''),
-           string_agg(int2send(a.repeat), ''),
-           string_agg(int4send(coalesce(i.version, 0)), ''),
-           string_agg(timestamptz_send(r.submitted_at), ''),
-           string_agg(float8send(coalesce(r.active_seconds, 'NaN')), ''),
+           string_agg(int8send(prompt), ''),
+           string_agg(int8send(labeler), ''),
+           string_agg(int2send(repeat), ''),
+           string_agg(int4send(coalesce(version, 0)), ''),
+           string_agg(timestamptz_send(submitted), ''),
+           string_agg(float8send(coalesce(seconds, 'NaN')), ''),
            string_agg(array_send(
-               coalesce(a.display_order, array_fill(-1::int2, ARRAY[k]))), '')
-    FROM ranked
-    JOIN ranking_ranking r ON r.id = ranked.ranking_id
-    JOIN annotation_assignment a ON a.id = r.assignment_id
-    LEFT JOIN annotation_instructions i ON i.id = r.instructions_id
+               coalesce(shown, array_fill(-1::int2, ARRAY[k]))), '')
+    FROM ranked JOIN counted ON ranking = ranking_id
     GROUP BY k ORDER BY k
 """
+COUNTED: Final = (
+    "pk",
+    "assignment__prompt_id",
+    "assignment__labeler_id",
+    "assignment__repeat",
+    "instructions__version",
+    "submitted_at",
+    "active_seconds",
+    "assignment__display_order",
+)
+MORE_MEMORY: Final = "SET LOCAL work_mem = '64MB'"
 RESPONSES: Final = """
     WITH sized AS (
         SELECT prompt_id, count(*)::int AS k,
@@ -81,7 +92,7 @@ class Judgements:
     @property
     def k(self) -> int:
         """Responses of each prompt."""
-        return self.ranks.shape[1]
+        return int(self.ranks.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +109,12 @@ class Responses:
 
 
 def judgements(rankings: RankingQuerySet) -> list[Judgements]:
-    """All of these rankings, by K. One query."""
-    sql, parameters = rankings.values("pk").query.sql_with_params()
-    rows = _fetched(RANKINGS.replace("{counted}", sql), parameters)
+    """All of these rankings, by K. One query, and one for memory to hash them in."""
+    sql, parameters = rankings.values_list(*COUNTED).query.sql_with_params()
+    with transaction.atomic(savepoint=False):
+        with connection.cursor() as cursor:
+            cursor.execute(MORE_MEMORY)
+        rows = _fetched(RANKINGS.replace("{counted}", sql), parameters)
     return [_judgements(*row) for row in rows]
 
 
@@ -185,7 +199,8 @@ def _positions(order: IntArray) -> IntArray:
 def _fetched(sql: str, parameters: Any) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-        return cursor.fetchall()
+        rows: list[Any] = cursor.fetchall()
+    return rows
 
 
 def _read(packed: bytes, kind: str) -> NDArray[Any]:

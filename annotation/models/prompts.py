@@ -132,6 +132,8 @@ class Response(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["prompt", "external_id"],
+                # All that a report needs of a response, without reading its text.
+                include=["id", "characters"],
                 name="response_ids_differ_within_a_prompt",
             )
         ]
