@@ -25,12 +25,13 @@ from ranking.evidence import (
     distinct,
     gather,
     gold_questions,
+    pooled_questions,
     questions,
 )
 from ranking.labeler_detail import labelers_detail, matrix
 from ranking.rank_table import FloatArray, RankTable
 
-__all__ = ["RankTable", "accuracy_band", "report"]
+__all__ = ["RankTable", "accuracy_band", "headline", "report"]
 
 NO_RANKING = "no ranking has been counted yet"
 NO_OVERLAP = "no two labelers ranked the same prompt yet"
@@ -90,6 +91,18 @@ def report(  # noqa: PLR0913  by keyword only, each one a part of the evidence
         "matrix": matrix(evidence),
         "undefined": estimates.undefined,
     }
+
+
+def headline(tables: Sequence[RankTable], *, labelers: Sequence[str]) -> Document:
+    """The numbers over all prompts alone, in the shape and with the draws of `report`:
+    from "tie_rate" to "intervals", and "undefined".
+    """
+    evidence = gather(tables, labelers=labelers, tags={})
+    counts = pooled_questions(evidence)
+    draws = bootstrap_totals(counts, n_prompts=evidence.n_prompts)
+    estimates = Estimates(counts, draws)
+    numbers = _headline(evidence, estimates)
+    return {**numbers, "undefined": estimates.undefined}
 
 
 def _size(evidence: Evidence) -> Document:

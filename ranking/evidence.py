@@ -127,28 +127,34 @@ def gather(
     )
 
 
-def questions(evidence: Evidence) -> Counts:
-    """Counts per prompt behind every number that has an interval."""
+def pooled_questions(evidence: Evidence) -> Counts:
+    """Counts per prompt behind the numbers over all prompts."""
     between, counted = evidence.between, evidence.counted
-    pool = prompt_counts(
-        between.prompt,
-        between.agree,
-        between.differ,
-        between.both_tied,
-        between.one_tied,
-    )
-    ties = prompt_counts(counted.prompt, counted.ties, counted.pairs)
     return {
-        POOL: pool,
-        TIES: ties,
+        POOL: prompt_counts(
+            between.prompt,
+            between.agree,
+            between.differ,
+            between.both_tied,
+            between.one_tied,
+        ),
+        TIES: prompt_counts(counted.prompt, counted.ties, counted.pairs),
         ALPHA: _alpha(evidence),
         TAU: _mean_of_defined(between.prompt, between.tau_b),
         W: _concordance(evidence),
+    }
+
+
+def questions(evidence: Evidence) -> Counts:
+    """Counts per prompt behind every number that has an interval."""
+    between, pooled = evidence.between, pooled_questions(evidence)
+    return {
+        **pooled,
         **_strict_by("by_k", between.k, between),
         **_strict_by("by_version", between.version, between),
         **_strict_by("by_week", between.week, between),
         **_by_rank_distance(between),
-        **_by_tag(evidence.tags, pool),
+        **_by_tag(evidence.tags, pooled[POOL]),
         **_by_labeler(evidence),
         **_biases(evidence.rankings),
     }
