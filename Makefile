@@ -5,7 +5,8 @@
 #   make lint     format, rules, import contracts, types, templates
 #   make chaos    faults and attacks, and the whole job with a real SFT model
 #   make bench    speed, as ratios measured side by side
-#   make fuzz     without end
+#   make fuzz     inputs that nobody thought of, until Ctrl-C or for FUZZ_SECONDS
+#   make fuzz-queue  hundreds of lives of the queue, until one goes wrong
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,8 +16,9 @@ PORT ?= 8000
 # Pinned by version, not by hash: the CPU build and the default build differ. Give
 # pip's options here to choose one: make install TORCH="OPTIONS torch==2.13.0"
 TORCH ?= torch==2.13.0
+export FUZZ_SECONDS
 
-.PHONY: install demo test lint chaos bench fuzz browser lock
+.PHONY: install demo test lint chaos bench fuzz fuzz-queue browser lock
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -47,16 +49,25 @@ lint: install
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	git ls-files -z -- 'templates/*.html' | xargs -0 $(BIN)/djade --target-version 5.2 --check
 
+# make chaos ONLY=tests/chaos/test_killed_web.py
 chaos: install browser
-	$(BIN)/python -m pytest tests/chaos -o addopts=--import-mode=importlib
+	$(BIN)/python -m pytest $(or $(ONLY),tests/chaos) -o addopts=--import-mode=importlib \
+	  --durations=0 --durations-min=1
 
 # make bench ONLY="cycle first_key"
 bench: install browser
 	$(BIN)/python -m tests.benchmarks $(ONLY)
 
+# make fuzz ONLY=rendering FUZZ_SECONDS=600
 fuzz: install
-	@echo "make fuzz has nothing to run yet: its first fuzzers come with the queue." >&2
-	@exit 1
+	$(BIN)/python -m tests.fuzz $(ONLY)
+
+# Round after round, each of another 300 lives of the queue, until one goes wrong.
+fuzz-queue: install
+	while :; do \
+	  $(BIN)/python -m pytest tests/ranking/test_queue_machine.py \
+	    --hypothesis-profile=long -o timeout=0 || exit 1; \
+	done
 
 # Renews the lock files from pyproject.toml; commit what changes.
 TORCH_ONLY := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas \

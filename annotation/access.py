@@ -20,6 +20,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
 from annotation.models import Membership, Project, Role, User
+from annotation.prepared import Given, Prepared
 
 P = ParamSpec("P")
 EVERYBODY = frozenset(Role)
@@ -59,6 +60,13 @@ def memberships_of(user: User) -> QuerySet[Membership]:
     return Membership.objects.filter(user=user).select_related("project")
 
 
+_MEMBERSHIP = Prepared(
+    lambda: Membership.objects.select_related("project").filter(
+        user=Given("user"), project__slug=Given("slug")
+    )
+)
+
+
 def load_membership(
     user: User, slug: str, allowed: frozenset[Role] = EVERYBODY
 ) -> Membership:
@@ -67,7 +75,7 @@ def load_membership(
     Errors: Http404 for a project that is not theirs (or not there: no difference);
     PermissionDenied when their role there is not among `allowed`.
     """
-    membership = memberships_of(user).filter(project__slug=slug).first()
+    membership = _MEMBERSHIP.first(user=user.pk, slug=slug)
     if membership is None:
         raise Http404("No such project.")
     if membership.role not in allowed:

@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from knox.models import AuthToken
 
 from annotation.models import SignInLink, User
 
@@ -51,9 +52,11 @@ class InvitedOnly(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has n
         )
 
     def set_password(self, user: User, password: str) -> None:
-        """Whoever held a link of the account may be whom the password locks out."""
+        """Whoever held a link or a token of the account may be whom the password locks
+        out; other sessions end by themselves, for they hold a hash of the old one."""
         super().set_password(user, password)
         end_sign_in_links(user)
+        AuthToken.objects.filter(user=user).delete()
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         """Back to work."""

@@ -5,8 +5,23 @@ from enum import Enum
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from annotation.models import Assignment, AssignmentSource, AssignmentState, Membership
-from annotation.slots import HELD, holding, lock_prompt
+from annotation.models import (
+    Assignment,
+    AssignmentSource,
+    AssignmentState,
+    Membership,
+    Prompt,
+)
+from annotation.prepared import Given, Prepared
+from annotation.slots import HELD, close_open_slot, holding, lock_prompt
+
+_OWN_LOCKED = Prepared(
+    lambda: (
+        Assignment.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("prompt")
+        .filter(labeler=Given("labeler"), token=Given("token"))
+    )
+)
 
 
 class SlotAfter(Enum):
@@ -22,11 +37,26 @@ def lock_for_answer(*, membership: Membership, token: str) -> Assignment:
 
     Errors: Assignment.DoesNotExist for a token that is not theirs.
     """
-    return (
-        Assignment.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("prompt")
-        .get(labeler=membership, token=token)
-    )
+    locked = _OWN_LOCKED.first(labeler=membership.pk, token=token)
+    if locked is None:
+        raise Assignment.DoesNotExist
+    return locked
+
+
+def lock_begun(assignment: Assignment) -> bool:
+    """Lock an assignment of one's own that one has begun to work on, until the end of
+    the transaction; False if it is gone.
+
+    If it is held, it was seen: who gives it back then is not handed it again, and what
+    they have done with it stays (`annotation.leases.release`).
+    """
+    mine = Assignment.objects.select_for_update(no_key=True, of=("self",))
+    held = mine.only("state", "shown_at").filter(pk=assignment.pk).first()
+    if held is None:
+        return False
+    if held.state in HELD and held.shown_at is None:
+        Assignment.objects.filter(pk=held.pk).update(shown_at=Now())
+    return True
 
 
 def complete(assignment: Assignment) -> SlotAfter:
@@ -70,17 +100,17 @@ def _win_back(assignment: Assignment) -> SlotAfter:
     holder = rows.filter(slot=assignment.slot).first()
     if holder is None and rows.count() < prompt.overlap:
         return SlotAfter.FILLED
-    if _take_open_slot(assignment):
+    if _take_open_slot(assignment, prompt):
         return SlotAfter.FILLED
     over = holder is None or holder.state == AssignmentState.COMPLETED
     return SlotAfter.FULL if over else SlotAfter.TAKEN
 
 
-def _take_open_slot(assignment: Assignment) -> bool:
-    lying_open = holding([assignment.prompt_id]).filter(state=AssignmentState.OPEN)
+def _take_open_slot(assignment: Assignment, prompt: Prompt) -> bool:
+    lying_open = holding([prompt.pk]).filter(state=AssignmentState.OPEN)
     slots = lying_open.values_list("slot", flat=True)
     for slot in sorted(slots, key=lambda slot: (slot != assignment.slot, slot)):
-        if lying_open.filter(slot=slot).delete()[0]:
+        if close_open_slot(prompt, slot):
             assignment.slot = slot
             return True
     return False

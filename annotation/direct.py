@@ -71,10 +71,25 @@ def next_direct(
     return _repeat(labeler, rng) if drawn < gold + repeated else None
 
 
+def is_checked_first(labeler: Membership) -> bool:
+    """Whether training or the test has something left for a labeler who is pending:
+    prompts that they have not had, or still hold. At most two queries."""
+    done_with = Assignment.objects.filter(
+        ~Q(state__in=HELD), labeler=labeler, prompt=OuterRef("pk")
+    )
+    return any(
+        served_checks(labeler.project, purpose).filter(~Exists(done_with)).exists()
+        for purpose in _entry_purposes(labeler)
+    )
+
+
+def _entry_purposes(labeler: Membership) -> list[Purpose]:
+    tested = labeler.project.qualification_threshold is not None
+    return [Purpose.TRAINING, *([Purpose.QUALIFICATION] if tested else [])]
+
+
 def _entry(labeler: Membership) -> tuple[Prompt, int] | None:
-    purposes = [Purpose.TRAINING]
-    if labeler.project.qualification_threshold is not None:
-        purposes.append(Purpose.QUALIFICATION)
+    purposes = _entry_purposes(labeler)
     for purpose in purposes:
         prompt = _not_had(labeler, purpose).order_by("pk").first()
         if prompt is not None:

@@ -14,12 +14,22 @@ from annotation.models import (
     AssignmentSource,
     AssignmentState,
     Membership,
+    Prompt,
+    Purpose,
 )
 from annotation.queue_statements import KEEP
-from annotation.slots import HELD, drawn_order, give_back, lock_prompt, responses_of
+from annotation.slots import (
+    HELD,
+    call_back_labeler,
+    drawn_order,
+    give_back,
+    lock_prompt,
+    responses_of,
+)
 
 PREFETCH_LEASE: Final = timedelta(minutes=2)
 MOST_TRIES: Final = 5
+ENTRY: Final = (Purpose.TRAINING, Purpose.QUALIFICATION)
 # What keeps one labeler's claims apart when they overtake each other.
 HELD_APART_BY: Final = (
     "a_labeler_holds_one_prompt_at_a_time",
@@ -111,14 +121,17 @@ def renew(assignment: Assignment) -> bool:
 def release(assignment: Assignment) -> bool:
     """Give a prompt back; False if it was not held any more.
 
-    A slot that they have seen stays as `expired`, with their name, token and draft: an
-    answer that is under way is kept. They are not handed the prompt again. Else the row
-    goes and the prompt may come to them again, as work of their own does: it waits for
-    nobody else. For the steps see `_let_go`.
+    What they have seen stays as `expired`, with their name, token and draft: an answer
+    that is under way is kept. They are not handed the prompt again. What they have not
+    seen goes, and may come to them again. Training and tests, without which they are
+    handed nothing else, wait for them as they left them: only the lease ends. For the
+    steps see `_let_go`.
     """
 
-    def close(held: Assignment) -> bool:
-        if held.source == AssignmentSource.QUEUE and held.shown_at is not None:
+    def close(held: Assignment, prompt: Prompt) -> bool:
+        if prompt.purpose in ENTRY:
+            Assignment.objects.filter(pk=held.pk).update(lease_until=Now())
+        elif held.shown_at is not None:
             expire(held)
         else:
             _remove(held)
@@ -134,7 +147,7 @@ def take_back(assignment: Assignment) -> bool:
     own takes no slot from others and stays with them.
     """
 
-    def close(held: Assignment) -> bool:
+    def close(held: Assignment, _: Prompt) -> bool:
         if held.source != AssignmentSource.QUEUE:
             return False
         expire(held)
@@ -143,13 +156,16 @@ def take_back(assignment: Assignment) -> bool:
     return _let_go(assignment, close)
 
 
-def _let_go(assignment: Assignment, close: Callable[[Assignment], bool]) -> bool:
+def _let_go(
+    assignment: Assignment, close: Callable[[Assignment, Prompt], bool]
+) -> bool:
     """Have a held row closed and open its slot again; False if it was not.
 
     1. Lock the labeler's row, then the prompt.
     2. `close` says what becomes of the row, if anything.
     3. The slot is opened again at the end of its priority, under a new token: the next
        labeler finds nothing that hangs on the old row, such as a draft.
+    4. Who never saw it may be handed the prompt again: call them back to it.
     """
     with transaction.atomic():
         mine = Assignment.objects.filter(
@@ -159,9 +175,11 @@ def _let_go(assignment: Assignment, close: Callable[[Assignment], bool]) -> bool
         if held is None:
             return False
         prompt = lock_prompt(held.prompt_id)
-        closed = close(held)
+        closed = close(held, prompt)
         if closed:
             give_back(held, prompt)
+            if held.shown_at is None:
+                call_back_labeler(held)
     return closed
 
 

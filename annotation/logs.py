@@ -9,6 +9,23 @@ import structlog
 # against the URLconf.
 SECRET_PATHS = re.compile(r"(/sign-in/|/password/reset/key/)[^\s/?\"\\]+")
 
+# Postgres quotes the row that it refuses, with what people wrote in it.
+QUOTED_ROW = re.compile(
+    r"^(DETAIL:).*?(?=^(?:HINT|CONTEXT):|^The above exception|^During handling|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def without_rows(
+    logger: Any, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """The event without rows of the database in its message or its traceback."""
+    for name in ("event", "exception"):
+        if isinstance(event.get(name), str):
+            event[name] = QUOTED_ROW.sub("\\1 [hidden]\n", event[name])
+    return event
+
+
 PROCESSORS: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -16,6 +33,7 @@ PROCESSORS: list[structlog.typing.Processor] = [
     structlog.stdlib.PositionalArgumentsFormatter(),
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
+    without_rows,
 ]
 
 _as_json = structlog.processors.JSONRenderer(default=repr)

@@ -15,14 +15,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation import queue
 from annotation.access import Member, for_members
-from annotation.direct import served_checks
 from annotation.models import Project, Prompt, Purpose, Role
 
 MOST_FLAGS, LONGEST_FLAG = 12, 60
 LARGEST_SHARE_OF_CHECKS = 0.5
 SAVED = (
-    "Saved. Prompts opened from now on follow it. Whoever has one open while the flags"
-    " or “Rate, then rank” change may be asked to submit again; their work is kept."
+    "Saved. Prompts opened from now on follow it. Whoever has one open can submit it as"
+    " their page asks for it."
 )
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Project": ("title",),
@@ -33,7 +32,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "editable_rankings",
         "editable_minutes",
     ),
-    "Checks": ("qualification_threshold", "gold_fraction", "repeat_fraction"),
+    "Checks": ("gold_fraction", "repeat_fraction"),
     "What labelers see": ("labelers_see_agreement",),
 }
 
@@ -58,7 +57,6 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not at run tim
             "bad_prompt_votes": "Votes that take a bad prompt out",
             "editable_rankings": "Latest rankings that may be corrected",
             "editable_minutes": "Minutes in which they may be corrected",
-            "qualification_threshold": "Share needed to qualify",
             "gold_fraction": "Share of gold prompts",
             "repeat_fraction": "Share of repeated prompts",
             "labelers_see_agreement": "Show labelers their own agreement with others",
@@ -91,17 +89,6 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not at run tim
         if len({flag.casefold() for flag in flags}) < len(flags):
             raise forms.ValidationError("A flag is there twice.")
         return flags
-
-    def clean_qualification_threshold(self) -> float | None:
-        """A gate needs a test behind it, or nobody could ever pass."""
-        threshold: float | None = self.cleaned_data["qualification_threshold"]
-        test = served_checks(self.instance, Purpose.QUALIFICATION)
-        if threshold is not None and not test.exists():
-            raise forms.ValidationError(
-                "There are no qualification prompts yet. Import them first, with their"
-                " gold ranks: without them no labeler could pass."
-            )
-        return threshold
 
     def clean(self) -> dict[str, Any]:
         """Checks together must leave half of the prompts to the work."""

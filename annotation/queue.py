@@ -22,7 +22,7 @@ from annotation.asking import (
     keys_of,
 )
 from annotation.closing import SlotAfter, complete, lock_for_answer
-from annotation.direct import next_direct
+from annotation.direct import is_checked_first, next_direct
 from annotation.leases import (
     PREFETCH_LEASE,
     draw_order,
@@ -39,8 +39,6 @@ from annotation.models import (
     AssignmentSource,
     AssignmentState,
     Membership,
-    Prompt,
-    Purpose,
     Qualification,
 )
 from annotation.overlap import OverlapIsBusyError, change_overlap, choose_overlap
@@ -92,6 +90,10 @@ __all__ = [
 ]
 
 ROWS_PEEKED_AT: Final = 1_000
+UNDECIDED: Final = (
+    "Your qualification test is being looked at. What you have ranked is kept; come"
+    " back when you have heard from an admin of the project."
+)
 
 # --- Handing out ------------------------------------------------------------------
 
@@ -142,19 +144,23 @@ def prefetch(membership: Membership) -> Assignment | None:
 def has_work_for(membership: Membership) -> bool:
     """Whether a claim would find something now. Changes nothing; at most four queries.
 
+    For who is served at all: see `annotation.asking.check_served`.
+
     It looks at a thousand open slots ahead of the labeler. When none of these is
     theirs to take and there are more, it says yes: their claim will know.
     """
     labeler = asking(membership)
-    if labeler.claimed or labeler.prefetched or _queue_has_work(labeler):
+    if labeler.claimed or labeler.prefetched:
         return True
-    return labeler.qualification == Qualification.PENDING and _has_tests(labeler)
+    if not awaits_decision(labeler) and _queue_has_work(labeler):
+        return True
+    return labeler.qualification == Qualification.PENDING and is_checked_first(labeler)
 
 
-def _has_tests(labeler: Membership) -> bool:
-    tests = [Purpose.TRAINING, Purpose.QUALIFICATION]
-    prompts = Prompt.objects.filter(project=labeler.project_id, purpose__in=tests)
-    return prompts.exists()
+def awaits_decision(labeler: Membership) -> bool:
+    """Whether only the test's outcome lets this labeler in, once they did all of it."""
+    tested = labeler.project.qualification_threshold is not None
+    return tested and labeler.qualification == Qualification.PENDING
 
 
 def _queue_has_work(labeler: Any) -> bool:
@@ -214,10 +220,7 @@ def _next(labeler: Any, state: AssignmentState) -> Assignment | None:
     if made is not None:
         return made
     if labeler.qualification == Qualification.PENDING:
-        raise NothingIsServed(
-            "Your qualification test is being looked at. What you have ranked is kept;"
-            " come back when you have heard from an admin of the project."
-        )
+        raise NothingIsServed(UNDECIDED)
     return _take_slot(labeler, state)
 
 

@@ -73,6 +73,16 @@ ATTRIBUTES: dict[str, set[str]] = {
     **dict.fromkeys(MATHML, MATHML_ATTRIBUTES),
 }
 
+# Made once: the lists above take longer to read than a text to clean.
+CLEANER = nh3.Cleaner(
+    tags=TAGS,
+    attributes=ATTRIBUTES,
+    link_rel="noopener noreferrer nofollow",
+    set_tag_attribute_values={"a": {"target": "_blank"}},
+    url_schemes={"http", "https", "mailto"},
+    url_relative="deny",
+)
+
 
 def render(text: str) -> str:
     """Safe HTML of a Markdown text; of one that is not `is_rich`, the text, escaped.
@@ -105,15 +115,7 @@ def _rich(text: str) -> str:
     is shown as it was written: a reader must see what there is to judge.
     """
     reader = COLOURED if len(text.encode()) <= LONGEST_COLOURED else MARKDOWN
-    shown = nh3.clean(
-        reader.render(text),
-        tags=TAGS,
-        attributes=ATTRIBUTES,
-        link_rel="noopener noreferrer nofollow",
-        set_tag_attribute_values={"a": {"target": "_blank"}},
-        url_schemes={"http", "https", "mailto"},
-        url_relative="deny",
-    )
+    shown = CLEANER.clean(reader.render(text))
     if is_blank(html.unescape(TAG.sub("", shown))) and not is_blank(text):
         return _plain(text)
     return shown

@@ -3,8 +3,24 @@
 from collections.abc import Iterable
 
 from annotation.models import Assignment, Response
+from annotation.prepared import Given, Prepared
 
 LETTERS = "ABCDEFGHI"
+_RESPONSES = Prepared(
+    lambda: Response.objects.only("external_id", "prompt_id").filter(
+        prompt=Given("prompt")
+    )
+)
+_TEXTS = Prepared(
+    lambda: Response.objects.only("external_id", "prompt_id", "text").filter(
+        prompt=Given("prompt")
+    )
+)
+
+
+def responses_of(assignment: Assignment, *, texts: bool = False) -> list[Response]:
+    """What is ranked, in no order: ids, and texts where they are wanted. One query."""
+    return (_TEXTS if texts else _RESPONSES).run(prompt=assignment.prompt_id)
 
 
 def in_id_order(responses: Iterable[Response]) -> list[Response]:

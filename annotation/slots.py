@@ -10,6 +10,7 @@ prompt, its open rows, the project, memberships that are not locked already.
 import secrets
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
 from django.conf import settings
 from django.db import connection
@@ -210,7 +211,7 @@ def lock_prompt(prompt_id: int) -> Prompt:
     """The prompt as it is now; its slots are this transaction's to add and to take."""
     return (
         Prompt.objects.select_for_update(no_key=True, of=("self",))
-        .only("project_id", "overlap", "priority", "restored_at")
+        .only("project_id", "overlap", "priority", "purpose", "restored_at")
         .get(pk=prompt_id)
     )
 
@@ -245,18 +246,28 @@ def give_back(slot: Assignment, prompt: Prompt) -> None:
     call_back_if_passed(slot.project_id, to=row.seq)
 
 
+CLOSE_OPEN: Final = """
+DELETE FROM annotation_assignment
+WHERE prompt_id = %s AND state = 'open' AND source = 'queue'
+"""
+
+
 def close_open_slots(prompt: Prompt) -> None:
     """Take the open slots of this locked prompt out of the queue.
 
     One that a claim takes at this moment is awaited, and stays with its labeler: the
-    state is looked at again under the row's lock.
+    state is looked at again under the row's lock. So it would not be by the ORM, which
+    looks for the rows first and then deletes them by their keys.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM annotation_assignment"
-            " WHERE prompt_id = %s AND state = 'open' AND source = 'queue'",
-            [prompt.pk],
-        )
+        cursor.execute(CLOSE_OPEN, [prompt.pk])
+
+
+def close_open_slot(prompt: Prompt, slot: int) -> bool:
+    """The same for one of its slots; False if it is not open, or not any more."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{CLOSE_OPEN} AND slot = %s", [prompt.pk, slot])
+        return bool(cursor.rowcount)
 
 
 def change_priority(prompt: Prompt, priority: int) -> None:

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotation.access import Member, for_members
 from annotation.forms import TermsForm
+from annotation.headings import as_sections
 from annotation.models import Role, Terms
 from annotation.rendering import render as markdown
 from annotation.terms import (
@@ -70,7 +71,8 @@ def _terms_page(member: Member, form: TermsForm, status: int = 200) -> HttpRespo
     """Three queries for a labeler, three for an admin."""
     versions = Terms.objects.filter(project=member.project).order_by("-version")
     shown: list[dict[str, Any]] = [
-        {"version": terms, "html": markdown(terms.text)} for terms in versions
+        {"version": terms, "html": as_sections(markdown(terms.text))}
+        for terms in versions
     ]
     context: dict[str, Any] = {
         "member": member,

@@ -67,7 +67,8 @@ def make_token(request: HttpRequest) -> HttpResponse:
 @login_required
 def revoke_token(request: HttpRequest) -> HttpResponseBase:
     """A token of one's own ends now."""
-    key = request.POST.get("key", "")
+    # A NUL is the one character that Postgres takes in no text.
+    key = request.POST.get("key", "").replace("\0", "")
     revoked, _ = _tokens_of(_user(request)).filter(token_key=key).delete()
     if revoked:
         messages.success(request, "The token is revoked: nothing can use it any more.")

@@ -21,6 +21,7 @@ from annotation.generation import (
     latest_run,
     request_generation,
 )
+from annotation.headings import as_sections
 from annotation.instructions import current_instructions, write_instructions
 from annotation.models import Instructions, Membership, Role, User
 from annotation.progress import prompt_progress, rankings_by_day
@@ -135,7 +136,10 @@ def _instructions_page(
 ) -> HttpResponse:
     versions = Instructions.objects.filter(project=member.project).order_by("-version")
     html = html_of([version.text for version in versions])
-    shown = [{"version": version, "html": html[version.text]} for version in versions]
+    shown = [
+        {"version": version, "html": as_sections(html[version.text])}
+        for version in versions
+    ]
     context = {"member": member, "current": shown[:1], "earlier": shown[1:]}
     context["form"] = form if member.role == Role.ADMIN else None
     return render(

@@ -21,8 +21,9 @@ from annotation import queue
 from annotation.access import load_membership
 from annotation.models import Assignment, Membership, Role, User
 from annotation.rendered import html_of
-from annotation.shown import as_shown
+from annotation.shown import as_shown, responses_of
 from ranking import serializers as bodies
+from ranking.asked import seal
 from ranking.desk import NOT_THEIRS, PAGE, labeler_of, own_assignment
 from ranking.drafts import DraftConflictError, save_draft
 from ranking.entry import decide_late
@@ -75,12 +76,12 @@ def claim(request: Request, slug: str) -> Response:
 def history(request: Request, slug: str) -> Response:
     """What the labeler ranked last, the latest first, without texts."""
     labeler = load_membership(user_of(request), slug, LABELERS)
-    return Response([vars(ranked) for ranked in latest_rankings(labeler)])
+    return Response(bodies.RankedGiven(latest_rankings(labeler), many=True).data)
 
 
 def _given(assignment: Assignment) -> dict[str, Any]:
     """All that a page needs. One query for the texts, at most two for their HTML."""
-    responses = assignment.prompt.responses.only("external_id", "prompt_id", "text")
+    responses = responses_of(assignment, texts=True)
     instructions, draft = assignment.instructions, draft_of(assignment)
     html = html_of(texts_of(assignment, responses))
     return {
@@ -101,6 +102,9 @@ def _given(assignment: Assignment) -> dict[str, Any]:
         "lease_until": assignment.lease_until,
         "draft": draft_json(draft) if draft else None,
         "submission_uuid": uuid4(),
+        "rate_first": assignment.project.rate_first,
+        "flags": assignment.project.flags,
+        "submission_asked": seal(assignment.project, assignment.token),
     }
 
 
@@ -231,7 +235,7 @@ def submit_ranking(request: Request, token: str) -> Response:
 def compare(request: Request, token: str) -> Response:
     """Where two responses differ, word by word."""
     assignment = own_assignment(user_of(request), token, "prompt")
-    responses = assignment.prompt.responses.only("external_id", "prompt_id", "text")
+    responses = responses_of(assignment, texts=True)
     shown = as_shown(assignment, responses)
     pair = [request.query_params.get(name, "") for name in ("a", "b")]
     unknown = [letter[: bodies.LONGEST_NAME] for letter in pair if letter not in shown]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import wraps
+from functools import cache, wraps
 from typing import cast
 
 from django.core.exceptions import PermissionDenied
@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from annotation.access import Member, SignedInRequest, load_membership, to_sign_in
 from annotation.models import Assignment, Membership, Role, User
+from annotation.prepared import Given, Prepared
 
 NOT_THEIRS = "No such prompt of yours."
 # What its page shows of an assignment, besides the responses.
@@ -28,12 +29,7 @@ def own_assignment(user: User, token: str, *with_: str) -> Assignment:
     Errors: Http404 for a token that is not theirs; PermissionDenied when they label no
     more in that project.
     """
-    assignment = (
-        Assignment.objects.filter(labeler__user=user, token=token)
-        .select_related("labeler__project", *with_)
-        .annotate(asked_at=ExpressionWrapper(Now(), output_field=DateTimeField()))
-        .first()
-    )
+    assignment = _own_with(*with_).first(user=user.pk, token=token)
     if assignment is None:
         raise Http404(NOT_THEIRS)
     labeler = labeler_of(assignment)
@@ -41,6 +37,17 @@ def own_assignment(user: User, token: str, *with_: str) -> Assignment:
         raise PermissionDenied(f"This page is not for the role {labeler.role}.")
     assignment.project = labeler.project
     return assignment
+
+
+@cache
+def _own_with(*with_: str) -> Prepared[Assignment]:
+    return Prepared(
+        lambda: (
+            Assignment.objects.filter(labeler__user=Given("user"), token=Given("token"))
+            .select_related("labeler__project", *with_)
+            .annotate(asked_at=ExpressionWrapper(Now(), output_field=DateTimeField()))
+        )
+    )
 
 
 def labeler_of(assignment: Assignment) -> Membership:

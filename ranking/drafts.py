@@ -4,25 +4,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
+from django.db import connection, transaction
 from psycopg.types.json import Jsonb
 
+from annotation.closing import lock_begun
 from annotation.models import Assignment
-from annotation.shown import as_shown
+from annotation.shown import as_shown, responses_of
 from ranking.models import Draft, Placement, Ranking
 
 Content = dict[str, Any]  # {"ranks", "ratings", "flags", "note"}, by letters
 
-# Each is one statement: of two pages that save at the same moment one finds a row, or a
-# revision, that it does not know.
+# Of two pages that save at the same moment one finds a row, or a revision, that it does
+# not know.
 FIRST: Final = """
 INSERT INTO ranking_draft (assignment_id, rev, content, saved_at)
-SELECT id, 1, %(content)s, statement_timestamp()
-FROM annotation_assignment AS a
-WHERE id = %(assignment)s
-  AND (%(replace)s OR (state <> 'completed' AND NOT EXISTS (
-    SELECT FROM ranking_ranking WHERE assignment_id = a.id)))
-FOR NO KEY UPDATE OF a
+SELECT %(assignment)s, 1, %(content)s, statement_timestamp()
+WHERE %(replace)s OR NOT EXISTS (
+    SELECT FROM ranking_ranking WHERE assignment_id = %(assignment)s)
 ON CONFLICT (assignment_id) DO NOTHING
 RETURNING rev, saved_at
 """
@@ -62,15 +60,17 @@ def save_draft(
 
     `replace`: the page knows that a ranking is stored, and corrects it.
 
-    1. The first save inserts; a row that another page inserted stays (the draft's
-       assignment is unique). Without `replace` it inserts nothing where a ranking is
-       stored, or the save of a page left open would hide that ranking. It locks the
-       assignment, as `submit` does: after waiting for one it sees the new state.
-    2. A later one updates the row of its own revision only. Postgres looks at the
+    1. The first save locks the assignment, as `submit` does: after waiting for one it
+       looks anew. What is held counts as seen from then on, so that a draft stays when
+       its prompt is given back.
+    2. Then it inserts; a row that another page inserted stays (the draft's assignment
+       is unique). Without `replace` it inserts nothing where a ranking is stored, or
+       the save of a page left open would hide that ranking.
+    3. A later one updates the row of its own revision only. Postgres looks at the
        revision again after it has waited for another page's update, so of two that
        know revision 3 one becomes revision 4, and the other is told.
 
-    Raises DraftConflictError. One statement.
+    Raises DraftConflictError. One statement; at most five for the first save.
     """
     values: dict[str, Any] = {
         "assignment": assignment.pk,
@@ -78,12 +78,22 @@ def save_draft(
         "replace": replace,
         "content": Jsonb(content),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(NEXT if rev else FIRST, values)
-        saved = cursor.fetchone()
+    saved = _save(NEXT, values) if rev else _save_first(assignment, values)
     if saved is None:
         raise _conflict(assignment)
-    return Saved(*saved)
+    return saved
+
+
+def _save_first(assignment: Assignment, values: dict[str, Any]) -> Saved | None:
+    with transaction.atomic():
+        return _save(FIRST, values) if lock_begun(assignment) else None
+
+
+def _save(statement: str, values: dict[str, Any]) -> Saved | None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        saved = cursor.fetchone()
+    return Saved(*saved) if saved else None
 
 
 def _conflict(assignment: Assignment) -> DraftConflictError:
@@ -102,7 +112,7 @@ def stored_content(assignment: Assignment) -> Content | None:
     ranking = rankings.first()
     if ranking is None:
         return None
-    responses = assignment.prompt.responses.only("external_id", "prompt_id")
+    responses = responses_of(assignment)
     placed = {place.response_id: place for place in ranking.placements.all()}
     by_letter = {
         letter: placed[response.pk]

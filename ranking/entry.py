@@ -75,6 +75,15 @@ def scores_of(rankings: RankingQuerySet) -> Iterator[Scored]:
         yield Scored(prompt, labeler, purpose, score(ranks, gold or {}))
 
 
+def pairs_of_the_test(project: Project) -> list[int]:
+    """Strict pairs of the gold order of each test prompt that is handed out. One
+    query."""
+    test = served_checks(project, Purpose.QUALIFICATION)
+    known = test.order_by("pk").values_list("gold", flat=True)
+    golds = [gold or {} for gold in known]
+    return [score(gold, gold).comparable for gold in golds]
+
+
 def standings(project: Project, labelers: Collection[int]) -> dict[int, Standing]:
     """By key, how these labelers stand with the test. Two queries."""
     test = served_checks(project, Purpose.QUALIFICATION)

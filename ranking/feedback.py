@@ -4,6 +4,7 @@ The one place where a gold order reaches a labeler: for training prompts only, a
 only after their own ranking is stored.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
@@ -116,7 +117,7 @@ def compare(yours: dict[str, int], gold: dict[str, int]) -> list[Compared]:
     ]
 
 
-def order_line(ranks: dict[str, int]) -> str:
+def order_line(ranks: Mapping[str, int]) -> str:
     """`{"A": 2, "B": 1, "C": 2}` as "B > A = C"."""
     tiers: dict[int, list[str]] = {}
     for letter in sorted(ranks):

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from annotation.access import Member, for_members
 from annotation.models import Role
 from annotation.rendered import html_of
-from annotation.shown import as_shown
+from annotation.shown import as_shown, responses_of
 from ranking.feedback import feedback_of, has_feedback
 from ranking.models import Ranking
 from ranking.rank_page import texts_of, turns_of
@@ -41,7 +41,7 @@ def feedback(member: Member, token: str) -> HttpResponse:
     if ranking is None or shown is None:
         raise Http404("There is no feedback here.")
     assignment = ranking.assignment
-    responses = assignment.prompt.responses.only("external_id", "prompt_id", "text")
+    responses = responses_of(assignment, texts=True)
     html = html_of(texts_of(assignment, responses))
     by_letter = as_shown(assignment, responses)
     context: dict[str, Any] = {

@@ -83,6 +83,7 @@ class RankingForm(forms.Form):
             render_mode=self.render_mode(),
             telemetry=read_telemetry(str(self.data.get("telemetry", ""))),
             replace=self.cleaned_data["replace"],
+            sealed=str(self.data.get("submission_asked", "")),
         )
 
     def _by_letter(self, prefix: str) -> dict[str, str]:

@@ -4,9 +4,11 @@
 same, over all its strict pairs. A tie is not the same.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from itertools import combinations
 from math import atan, cos, inf, pi, sin, sqrt
 from statistics import NormalDist
@@ -18,6 +20,7 @@ LEVEL: Final = 0.95
 # Pairs of one prompt depend on each other: `agreement.md`, section 2, measured
 # intervals up to twice as wide as the binomial one, hence a fourth of the pairs.
 LARGEST_DESIGN_EFFECT: Final = 4.0
+LONGEST_TEST: Final = 500  # prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,31 @@ def interval(scores: Sequence[Score]) -> tuple[float, float] | None:
     return wilson(p, effective_observations(counted))
 
 
+def reach(pairs: Iterable[int]) -> float | None:
+    """The highest threshold that anybody can pass on prompts of so many strict pairs
+    each: where the interval of a test without a mistake begins.
+
+    Three prompts of 6 pairs: 3 observations, and 3 / (3 + 1.96²) is 44 %. None for
+    fewer than two prompts, which have no interval.
+    """
+    faultless = interval([Score(number, number) for number in pairs])
+    return None if faultless is None else faultless[0]
+
+
+@lru_cache(maxsize=256)
+def fewest_prompts(threshold: float, pairs: int) -> int | None:
+    """How long a test must be for somebody to pass it: at least so many prompts of
+    `pairs` ≥ 1 strict pairs each. None where more than 500 are needed.
+
+    `reach` grows with every prompt, so it is found by halving.
+    """
+    lengths = range(2, LONGEST_TEST + 1)
+    place = bisect_left(
+        lengths, threshold, key=lambda length: reach([pairs] * length) or 0.0
+    )
+    return lengths[place] if place < len(lengths) else None
+
+
 def effective_observations(scores: Sequence[Score]) -> float:
     """How many independent pairs tell as much as these of two or more prompts."""
     m, pairs = len(scores), sum(one.comparable for one in scores)
@@ -133,6 +161,7 @@ def wilson(p: float, n: float) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+@lru_cache(maxsize=LONGEST_TEST)
 def student_quantile(degrees: int) -> float:
     """The t with 95 % of Student's distribution between -t and t; degrees ≥ 1."""
     low, high = 0.0, 20.0  # 12.7 with one degree, the largest

@@ -15,7 +15,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Now
 
-from annotation.models import Assignment, Membership
+from annotation.models import Assignment, AssignmentSource, Membership, Purpose
 from ranking.desk import labeler_of
 from ranking.models import Ranking, RankingQuerySet, RankingStatus
 
@@ -27,13 +27,15 @@ class Ranked:
     """A prompt that a labeler ranked: its current ranking, without texts.
 
     `editable_until` is None when it is too late for a correction, or when too many
-    rankings came after it.
+    rankings came after it. `has_feedback`: it was training, and they may read the right
+    order again.
     """
 
     token: str
     submitted_at: datetime
     status: RankingStatus
     editable_until: datetime | None
+    has_feedback: bool
 
 
 def latest_rankings(labeler: Membership) -> list[Ranked]:
@@ -45,7 +47,10 @@ def latest_rankings(labeler: Membership) -> list[Ranked]:
         .filter(assignment__labeler=labeler)
         .annotate(first_at=Subquery(first.values("submitted_at")[:1]))
         .order_by("-first_at", "-pk")
-        .values_list("assignment_id", "assignment__token", "submitted_at", "status")
+        .values_list(
+            *("assignment_id", "assignment__token", "submitted_at", "status"),
+            *("assignment__source", "assignment__prompt__purpose"),
+        )
     )
     return [
         Ranked(
@@ -53,8 +58,12 @@ def latest_rankings(labeler: Membership) -> list[Ranked]:
             submitted_at=submitted_at,
             status=RankingStatus(status),
             editable_until=editable.get(assignment),
+            has_feedback=(source, purpose)
+            == (AssignmentSource.DIRECT, Purpose.TRAINING),
         )
-        for assignment, token, submitted_at, status in rankings[:LONGEST_HISTORY]
+        for assignment, token, submitted_at, status, source, purpose in rankings[
+            :LONGEST_HISTORY
+        ]
     ]
 
 

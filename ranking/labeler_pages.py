@@ -11,17 +11,16 @@ from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
 from annotation.asking import NothingIsServed, TermsAwaitConsent, asking, check_served
+from annotation.direct import is_checked_first
 from annotation.instructions import current_instructions
 from annotation.models import (
     AssignmentSource,
     Membership,
-    Prompt,
-    Purpose,
     Qualification,
     Role,
     Skip,
 )
-from annotation.queue import has_work_for
+from annotation.queue import UNDECIDED, awaits_decision, has_work_for
 from annotation.reports import reports_by
 from ranking.dashboards import own_agreement
 from ranking.entry import decide_late
@@ -72,19 +71,11 @@ def what_waits(labeler: Membership) -> dict[str, str]:
     except NothingIsServed as error:
         return {"waits": "nothing", "why": str(error)}
     if not has_work_for(labeler):
+        if awaits_decision(labeler):
+            return {"waits": "nothing", "why": UNDECIDED}
         return {"waits": "done"}
-    return {"waits": "checks" if _is_to_be_checked(labeler) else "work"}
-
-
-def _is_to_be_checked(labeler: Membership) -> bool:
-    """Whether training or the test comes first. One query while it is not decided."""
-    if labeler.qualification != Qualification.PENDING:
-        return False
-    purposes = [Purpose.TRAINING]
-    if labeler.project.qualification_threshold is not None:
-        purposes.append(Purpose.QUALIFICATION)
-    prompts = Prompt.objects.filter(project=labeler.project_id, purpose__in=purposes)
-    return prompts.exists()
+    pending = labeler.qualification == Qualification.PENDING
+    return {"waits": "checks" if pending and is_checked_first(labeler) else "work"}
 
 
 @dataclass(frozen=True, kw_only=True)

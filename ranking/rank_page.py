@@ -18,8 +18,9 @@ from annotation.models import (
 )
 from annotation.raw_text import raw_html
 from annotation.rendered import html_of
-from annotation.shown import as_shown
+from annotation.shown import as_shown, responses_of
 from annotation.visible import is_blank
+from ranking.asked import seal
 
 # A longer response opens clipped.
 LONG_TEXT = 300  # words
@@ -66,7 +67,10 @@ class Problem:
 
     message: str
     letters: Collection[str] = ()
-    # A conflict: sending it again, under a new key, replaces the stored ranking.
+    # A conflict: the order that is stored and the one that was sent, in letters. Sent
+    # again, under a new key, it replaces the stored one where that may be.
+    stored: str = ""
+    sent: str = ""
     may_replace: bool = False
 
 
@@ -91,7 +95,7 @@ def page_of(
 
     One query for the texts, and at most one for their HTML once it has been made.
     """
-    responses = assignment.prompt.responses.only("external_id", "prompt_id", "text")
+    responses = responses_of(assignment, texts=True)
     told = assignment.instructions
     html = html_of(texts_of(assignment, responses))
     wrong = problem.letters if problem else ()
@@ -105,6 +109,7 @@ def page_of(
         "letters": tuple(card.letter for card in cards),
         "tiers": tuple(str(tier) for tier in range(1, len(responses) + 1)),
         "with_flags": bool(assignment.project.flags),
+        "asked": seal(assignment.project, assignment.token),
         "kept": kept,
         "problem": problem,
         "skip_reasons": SkipReason.choices,

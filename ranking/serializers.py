@@ -10,6 +10,7 @@ from typing import Any
 from rest_framework import serializers
 
 from annotation.models import SkipReason
+from ranking.asked import LONGEST_SEAL
 from ranking.feedback import REVERSED, SAME, TIED
 from ranking.models import RankingStatus, RenderMode
 from ranking.ratings import HIGHEST_RATING, LONGEST_NOTE, LOWEST_RATING
@@ -93,9 +94,13 @@ class DraftBody(Judgement):
 
 class SubmitBody(Judgement):
     """`submission_uuid` names this one act of submitting: send it again when no answer
-    came. `replace` revises what is stored."""
+    came. `submission_asked` is as the assignment gave it: the ranking is judged by what
+    was asked for then. `replace` revises what is stored."""
 
     submission_uuid = serializers.UUIDField()
+    submission_asked = serializers.CharField(
+        max_length=LONGEST_SEAL, allow_blank=True, required=False
+    )
     telemetry = serializers.JSONField(required=False, allow_null=True)
     render_mode = serializers.ChoiceField(RenderMode.choices, required=False)
     replace = serializers.BooleanField(default=False)
@@ -113,6 +118,7 @@ class SubmitBody(Judgement):
             render_mode=RenderMode(mode) if mode else None,
             telemetry=measurements(said.get("telemetry")),
             replace=said["replace"],
+            sealed=said.get("submission_asked", ""),
         )
 
 
@@ -161,7 +167,9 @@ class DraftGiven(Judgement):
 
 
 class AssignmentGiven(serializers.Serializer[Any]):
-    """A prompt with its responses, and the key for submitting their ranking."""
+    """A prompt with its responses, the key for submitting their ranking, and what is
+    asked besides the order: a rating of each response, if `rate_first`, and any of the
+    `flags`. `submission_asked` says the same for the server to read."""
 
     token = serializers.CharField(read_only=True)
     prompt = TurnGiven(many=True, read_only=True)
@@ -170,6 +178,9 @@ class AssignmentGiven(serializers.Serializer[Any]):
     lease_until = serializers.DateTimeField(read_only=True)
     draft = DraftGiven(read_only=True, allow_null=True)
     submission_uuid = serializers.UUIDField(read_only=True)
+    rate_first = serializers.BooleanField(read_only=True)
+    flags = serializers.ListField(child=serializers.CharField(), read_only=True)
+    submission_asked = serializers.CharField(read_only=True)
 
 
 class ClaimGiven(serializers.Serializer[Any]):

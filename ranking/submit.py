@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -13,19 +13,21 @@ from psycopg.errors import LockNotAvailable
 
 from annotation import queue
 from annotation.models import Assignment, Membership, Response
+from annotation.prepared import Given, Prepared
 from annotation.queue import SlotAfter
-from annotation.shown import as_shown
+from annotation.shown import as_shown, responses_of
 from ranking import entry
+from ranking.asked import asked
 from ranking.desk import labeler_of
 from ranking.drafts import clear_draft
 from ranking.history import why_closed
 from ranking.models import (
-    Placement,
     Ranking,
     RankingStatus,
     RefusedSubmission,
     RenderMode,
 )
+from ranking.placements import place
 from ranking.ratings import check_flags, check_note, check_ratings, contradictions
 from ranking.weak_order import check_complete, dense_ranks
 
@@ -34,6 +36,12 @@ STATUS = {
     SlotAfter.TAKEN: RankingStatus.LATE,
     SlotAfter.FULL: RankingStatus.SURPLUS,
 }
+# Under the same key, or of the same assignment; each revises the one before it.
+_STORED = Prepared(
+    lambda: Ranking.objects.filter(
+        Q(assignment=Given("assignment")) | Q(submission_uuid=Given("uuid"))
+    ).order_by("pk")
+)
 LONGEST_REASON = 200  # characters
 SAME_KEY = "This submission was used for another ranking already."
 ALREADY_RANKED = "You have already submitted another ranking of this prompt."
@@ -71,6 +79,7 @@ class Submission:
     `uuid` is made when the page is rendered and names this one act of submitting.
     `ratings` go from 1 to 7, 7 is best. `replace` says that an earlier ranking of the
     same prompt is meant to be revised. `telemetry` is as `measurements` gives it.
+    `sealed` is what the page asked for, by `ranking.asked`.
     """
 
     uuid: UUID
@@ -81,6 +90,7 @@ class Submission:
     render_mode: RenderMode | None = None
     telemetry: Mapping[str, Any] = field(default_factory=dict)
     replace: bool = False
+    sealed: str = ""
 
     @property
     def active_seconds(self) -> float | None:
@@ -127,8 +137,8 @@ def submit(*, membership: Membership, token: str, submission: Submission) -> Sub
     1. Lock the assignment, so that submissions of one assignment come one by one.
     2. What is stored already under this key with the same body, or as the current
        ranking with the same body, comes back: a replay, whatever else has changed.
-    3. Refuse what does not rank exactly the responses shown, lacks a rating where the
-       project asks for them, or uses flags that it does not offer.
+    3. Refuse what does not rank exactly the responses shown, lacks a rating where its
+       page asked for them, or uses flags that were not offered.
     4. The same key with another body, a second ranking without `replace`, and a
        revision after the time for it are conflicts: what is stored stays, and what
        was refused is kept too, once. The key is unique in the database as well
@@ -172,16 +182,15 @@ def _attempt(
 
 def _store(assignment: Assignment, submission: Submission) -> Submitted | ConflictError:
     body = submission.body_sha256(assignment.token)
-    same_key = Q(submission_uuid=submission.uuid)
-    found = Ranking.objects.filter(Q(assignment=assignment) | same_key).order_by("pk")
+    found = _STORED.run(assignment=assignment.pk, uuid=submission.uuid)
     history = [one for one in found if one.assignment_id == assignment.pk]
     stored = _stored_already(history, submission, body)
     if stored is not None:
         return Submitted(ranking=stored, replayed=True)
-    responses = assignment.prompt.responses.only("external_id", "prompt_id")
+    responses = responses_of(assignment)
     shown = as_shown(assignment, responses)
     _check(assignment, submission, shown)
-    conflict = _conflict(submission, list(found), assignment, shown)
+    conflict = _conflict(submission, found, assignment, shown)
     if conflict is not None:
         _keep_refused(assignment, submission, str(conflict))
         return conflict
@@ -205,9 +214,10 @@ def _check(
     assignment: Assignment, submission: Submission, shown: Mapping[str, Response]
 ) -> None:
     project = labeler_of(assignment).project
+    wanted = asked(project, assignment.token, submission.sealed)
     check_complete(submission.ranks, shown)
-    check_ratings(submission.ratings, shown, required=project.rate_first)
-    check_flags(submission.flags, shown, project.flags)
+    check_ratings(submission.ratings, shown, required=wanted.ratings)
+    check_flags(submission.flags, shown, wanted.flags)
     check_note(submission.note)
 
 
@@ -273,21 +283,7 @@ def _insert(
         contradictions=contradictions(submission.ratings, submission.ranks),
         telemetry=dict(submission.telemetry),
     )
-    Placement.objects.bulk_create(_placements(ranking, submission, shown))
+    place(ranking, submission.said, shown)
     clear_draft(assignment)
     entry.answered(ranking)
     return Submitted(ranking=ranking)
-
-
-def _placements(
-    ranking: Ranking, submission: Submission, shown: Mapping[str, Response]
-) -> Iterator[Placement]:
-    said = submission.said
-    for letter, rank in said["ranks"].items():
-        yield Placement(
-            ranking=ranking,
-            response=shown[letter],
-            rank=rank,
-            rating=said["ratings"].get(letter),
-            flags=said["flags"].get(letter, []),
-        )

@@ -16,6 +16,7 @@ from annotation.access import Member, for_members
 from annotation.models import Assignment, Role
 from ranking.desk import NOT_THEIRS, PAGE, own_assignment
 from ranking.entry import decide_late
+from ranking.feedback import order_line
 from ranking.feedback_pages import feedback_address
 from ranking.forms import RankingForm
 from ranking.kept_work import KeptWork, context_of, draft_of
@@ -87,6 +88,8 @@ def _refused(
     problem = Problem(
         message=refusal.message,
         letters=refusal.missing,
+        stored=order_line(refusal.stored),
+        sent=order_line(form.cleaned_data.get("ranks", {})),
         may_replace=refusal.may_replace,
     )
     context = {
@@ -107,6 +110,7 @@ def _kept(form: RankingForm, refusal: Refusal) -> Kept:
     still the same act; to replace what stands is another one."""
     key = form.cleaned_data.get("submission_uuid")
     conflict = refusal.status == HTTPStatus.CONFLICT
+    asked = bool(form.cleaned_data.get("replace"))
     return Kept(
         tiers=form.tiers(),
         ratings=form.ratings(),
@@ -115,5 +119,5 @@ def _kept(form: RankingForm, refusal: Refusal) -> Kept:
         raw=form.render_mode() == RenderMode.RAW,
         submission_uuid=uuid4() if conflict or key is None else key,
         telemetry=str(form.data.get("telemetry", "")),
-        replace=refusal.may_replace or bool(form.cleaned_data.get("replace")),
+        replace=refusal.may_replace if conflict else asked,
     )

@@ -10,6 +10,7 @@ from ranking import (
     feedback_pages,
     hours_pages,
     labeler_pages,
+    qualification_pages,
     skip_pages,
     views,
 )
@@ -36,6 +37,11 @@ urlpatterns = [
         name="training_feedback",
     ),
     path("p/<slug:slug>/signals/", attention_pages.signals, name="signals"),
+    path(
+        "p/<slug:slug>/qualification/",
+        qualification_pages.qualification,
+        name="qualification",
+    ),
     path(
         "p/<slug:slug>/rank/<slug:token>/skip/",
         skip_pages.rank_skip,

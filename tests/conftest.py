@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
 from annotation.accounts import account_of
@@ -29,6 +30,11 @@ from tests.loopback_only import sitecustomize as loopback_only
 from tests.real_data import real_data
 
 __all__ = ["real_data"]
+
+# For `make fuzz`: pytest --hypothesis-profile=long
+hypothesis_settings.register_profile(
+    "long", max_examples=300, stateful_step_count=50, print_blob=True, deadline=None
+)
 
 
 @pytest.fixture(autouse=True)

@@ -301,6 +301,7 @@ ROWS = {
     "api_compare": row(the_labelers_token, GET=api(ITS_LABELER_BY_TOKEN)),
     "training_feedback": row(a_training_answer, GET=ITS_LABELER),
     "signals": row(GET=ADMINS),
+    "qualification": row(GET=ADMINS, POST=ADMINS),
     "rank_skip": row(the_labelers_assignment, POST=ITS_LABELER),
     # Prompts and rankings from files
     "prompts": row(GET=ADMINS),

@@ -1,6 +1,6 @@
 """Projects, people, prompts with their responses, and who is asked to rank what."""
 
-from annotation.models.accounts import SignInLink, User, UserManager
+from annotation.models.accounts import Session, SignInLink, User, UserManager
 from annotation.models.assignments import (
     Assignment,
     AssignmentSource,
@@ -58,6 +58,7 @@ __all__ = [
     "RenderedText",
     "Response",
     "Role",
+    "Session",
     "SignInLink",
     "Skip",
     "SkipReason",

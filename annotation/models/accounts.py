@@ -5,6 +5,7 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models.functions import Lower, Now
 
@@ -58,6 +59,12 @@ class User(AbstractBaseUser):
             return ZoneInfo(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError):
             return UTC
+
+
+class Session(AbstractBaseSession):
+    """A browser that is signed in, or on its way there; see `annotation.sessions`."""
+
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE)
 
 
 class SignInLink(models.Model):

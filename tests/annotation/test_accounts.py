@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from axes.models import AccessAttempt
-from django.contrib.sessions.models import Session
 from django.core import mail
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -25,7 +24,7 @@ from annotation.accounts import (
     make_sign_in_link,
     use_sign_in_link,
 )
-from annotation.models import Membership, Project, Role, SignInLink, User
+from annotation.models import Membership, Project, Role, Session, SignInLink, User
 from annotation.people import add_member
 from tests.conftest import make_member
 

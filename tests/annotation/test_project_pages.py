@@ -185,9 +185,9 @@ def test_a_stranger_cannot_tell_that_the_project_is_there(
     assert client.get("/p/tides/generation/progress/").status_code == 404
 
 
-# Session, person, membership with project; then what the role is shown.
+# Session with person, membership with project; then what the role is shown.
 @pytest.mark.parametrize(
-    "who_and_queries", [("alice", 3), ("researcher", 5), ("admin", 7)], ids=str
+    "who_and_queries", [("alice", 2), ("researcher", 4), ("admin", 6)], ids=str
 )
 def test_the_overview_asks_a_fixed_number_of_queries(
     who_and_queries: tuple[str, int],

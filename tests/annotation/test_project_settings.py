@@ -36,7 +36,6 @@ def sent(**changes: Any) -> dict[str, Any]:
         "bad_prompt_votes": "3",
         "editable_rankings": "7",
         "editable_minutes": "90",
-        "qualification_threshold": "",
         "gold_fraction": "0.1",
         "repeat_fraction": "0.05",
         "labelers_see_agreement": "on",
@@ -45,23 +44,11 @@ def sent(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.django_db
-def test_a_gate_needs_a_test_behind_it(
-    project: Project, admin: Membership, signed_in: SignIn
-) -> None:
-    answer = signed_in(admin).post(SETTINGS, sent(qualification_threshold="0.75"))
-    assert answer.status_code == 422
-    assert "Import them first" in answer.content.decode()
-    project.refresh_from_db()
-    assert project.qualification_threshold is None
-
-
-@pytest.mark.django_db
 def test_every_setting_is_stored_and_shown(
     project: Project, admin: Membership, signed_in: SignIn
 ) -> None:
     client = signed_in(admin)
-    make_check(project, Purpose.QUALIFICATION)
-    answer = client.post(SETTINGS, sent(qualification_threshold="0.75"))
+    answer = client.post(SETTINGS, sent())
     assert answer["Location"] == SETTINGS
     project.refresh_from_db()
     assert project.title == "Tides and waves"
@@ -70,15 +57,12 @@ def test_every_setting_is_stored_and_shown(
     assert not project.show_word_counts
     assert (project.lease_minutes, project.bad_prompt_votes) == (45, 3)
     assert (project.editable_rankings, project.editable_minutes) == (7, 90)
-    assert project.qualification_threshold == 0.75
     assert (project.gold_fraction, project.repeat_fraction) == (0.1, 0.05)
     assert project.labelers_see_agreement
     page = client.get(SETTINGS).content.decode()
     assert "fails the instruction\nharmful</textarea>" in page
-    assert 'value="0.75"' in page
-    client.post(SETTINGS, sent(qualification_threshold="", rate_first=None, flags=""))
+    client.post(SETTINGS, sent(rate_first=None, flags=""))
     project.refresh_from_db()
-    assert project.qualification_threshold is None
     assert not project.rate_first
     assert project.flags == []
 
@@ -94,8 +78,6 @@ def test_every_setting_is_stored_and_shown(
         ({"bad_prompt_votes": "0"}, "greater than or equal to 1"),
         ({"editable_rankings": "51"}, "less than or equal to 50"),
         ({"editable_minutes": "-1"}, "greater than or equal to 0"),
-        ({"qualification_threshold": "1.01"}, "less than or equal to 1"),
-        ({"qualification_threshold": "nan"}, "Enter a number"),
         ({"gold_fraction": "0.51"}, "less than or equal to 0.5"),
         ({"gold_fraction": "inf"}, "Enter a number"),
         ({"repeat_fraction": ""}, "This field is required"),
@@ -277,5 +259,5 @@ def test_the_page_asks_the_database_little(
 ) -> None:
     make_prompts(project, 3)
     client = signed_in(admin)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         client.get(SETTINGS)

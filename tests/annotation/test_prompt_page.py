@@ -175,5 +175,5 @@ def test_the_page_costs_the_same_for_any_number_of_skips(
     for number in range(4):
         skip_next(make_member(project, f"l{number}", Role.LABELER), "all_bad")
     client = signed_in(admin)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5):
         client.get(address(prompt))

@@ -115,8 +115,8 @@ def test_the_list_costs_the_same_however_many_prompts_it_shows(
     browser = signed_in(admin)
     for number in range(20):
         make_prompt(project, f"p{number}")
-    # Session, user and membership; then five of the page's own.
-    with django_assert_num_queries(9):
+    # Session with user, and membership; then five of the page's own.
+    with django_assert_num_queries(8):
         assert len(browser.get(LIST).context["rows"]) == 20
 
 

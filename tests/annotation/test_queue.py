@@ -797,6 +797,20 @@ def test_skipping_what_came_again_by_its_old_page_changes_nothing_held(
     assert queue.claim(alice) == again
 
 
+def test_who_gives_an_unseen_prompt_back_finds_its_other_slot_again(
+    project: Project, alice: Membership
+) -> None:
+    """She passed it when p2 was loaded ahead for her."""
+    first = make_prompt(project, "p1", slots=2)
+    make_prompt(project, "p2", slots=1)
+    held, ahead = claimed(alice), prefetched(alice)
+    assert (held.prompt == first, ahead.prompt == first) == (True, False)
+    passed = Assignment.objects.get(prompt=first, state="open")
+    assert queue.release(held)
+    queue.complete(claimed(alice))
+    assert claimed(alice) == passed
+
+
 # --- Late answers, and what is given back or taken back ---------------------------
 
 

@@ -1,21 +1,20 @@
 """Many people at the queue at once, on real connections, with the control beside it.
 
-Looking for a row and holding it both take a moment longer here, so that the races are
-run and not merely possible: claims look at a queue that has changed since.
+Whoever claims here looks at the queue as it was, waits at a gate until all have looked,
+and holds a row for a moment: the races are run, and not merely possible.
 """
 
 import io
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from annotation import imports, queue, skips
 from annotation.imports import import_prompts
+from annotation.leases import expire
 from annotation.models import (
     Assignment,
     AssignmentState,
@@ -26,30 +25,15 @@ from annotation.models import (
     Role,
     Skip,
 )
-from annotation.queue_statements import SKIP_LOCKED, TAKE
+from annotation.queue_statements import ABANDONED, SKIP_LOCKED, TAKE
 from tests.annotation.test_queue import claimed, let_the_lease_run_out
 from tests.conftest import make_member, make_prompt
+from tests.racing import AT_THE_GATE, at_once, gate, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CLAIMERS = 64
 TAKING = "RETURNING queued.*"
 MEMBER_LOCK = " FOR NO KEY UPDATE OF member"
-
-
-def at_once(action: Callable[[Any], object], whos: list[Any]) -> list[Any]:
-    """`action` for everybody, each in a thread and a connection of their own."""
-    ready = Barrier(len(whos))
-
-    def act(who: Any) -> object:
-        try:
-            connection.ensure_connection()
-            ready.wait(timeout=60)
-            return action(who)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(whos)) as threads:
-        return list(threads.map(act, whos))
 
 
 @pytest.fixture
@@ -58,13 +42,18 @@ def crowd(project: Project) -> list[Membership]:
 
 
 @pytest.fixture
-def _dawdling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everybody looks 50 ms long at the queue as it was, and holds a row for 5 ms."""
-    looking = "AND (SELECT pg_sleep(0.05)) IS NOT NULL AND NOT EXISTS ("
-    slow = TAKE.replace("AND NOT EXISTS (", looking, 1)
+def _gated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody has looked at the queue before anybody takes a row."""
+    slow = TAKE.replace("AND NOT EXISTS (", f"AND {AT_THE_GATE} AND NOT EXISTS (", 1)
     slow = slow.replace(TAKING, f"{TAKING}, pg_sleep(0.005)")
-    assert slow.count("pg_sleep") == 2
+    assert AT_THE_GATE in slow
+    assert "pg_sleep" in slow
     monkeypatch.setattr(queue, "TAKE", slow)
+
+
+def claim_at_once(labelers: list[Membership]) -> list[Assignment | None]:
+    with gate(len(labelers)):
+        return at_once(queue.claim, labelers)
 
 
 def without(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,41 +70,41 @@ def tokens(claims: list[Assignment | None]) -> list[str]:
 # --- Different labelers -----------------------------------------------------------
 
 
-@pytest.mark.usefixtures("_dawdling")
+@pytest.mark.usefixtures("_gated")
 def test_of_sixty_four_claimers_one_gets_the_one_slot(
     project: Project, crowd: list[Membership]
 ) -> None:
     make_prompt(project, slots=1)
-    claims = at_once(queue.claim, crowd)
+    claims = claim_at_once(crowd)
     assert len(tokens(claims)) == 1
     assert Assignment.objects.filter(state=AssignmentState.CLAIMED).count() == 1
 
 
-@pytest.mark.usefixtures("_dawdling")
+@pytest.mark.usefixtures("_gated")
 def test_sixty_four_claimers_get_sixty_four_different_slots(
     project: Project, crowd: list[Membership]
 ) -> None:
     for number in range(CLAIMERS // 2):
         make_prompt(project, f"p{number}", slots=2)
-    claims = at_once(queue.claim, crowd)
+    claims = claim_at_once(crowd)
     assert len(set(tokens(claims))) == CLAIMERS
     held = Assignment.objects.filter(state=AssignmentState.CLAIMED)
     assert held.values("labeler").distinct().count() == CLAIMERS
 
 
-@pytest.mark.usefixtures("_dawdling")
+@pytest.mark.usefixtures("_gated")
 def test_without_the_lock_the_same_slot_goes_to_many(
     project: Project, crowd: list[Membership], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: it must go wrong, or the two tests above prove nothing."""
     without(SKIP_LOCKED, monkeypatch)
     make_prompt(project, slots=1)
-    claims = at_once(queue.claim, crowd)
-    assert len(tokens(claims)) > 1
+    claims = claim_at_once(crowd)
+    assert len(tokens(claims)) == CLAIMERS
     assert len(set(tokens(claims))) == 1
 
 
-@pytest.mark.usefixtures("_dawdling")
+@pytest.mark.usefixtures("_gated")
 def test_without_the_lock_sixty_four_slots_are_not_enough(
     project: Project, crowd: list[Membership], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,8 +112,9 @@ def test_without_the_lock_sixty_four_slots_are_not_enough(
     without(SKIP_LOCKED, monkeypatch)
     for number in range(CLAIMERS // 2):
         make_prompt(project, f"p{number}", slots=2)
-    claims = at_once(queue.claim, crowd)
-    assert len(set(tokens(claims))) < len(tokens(claims))
+    claims = claim_at_once(crowd)
+    assert len(tokens(claims)) == CLAIMERS
+    assert len(set(tokens(claims))) == 1
 
 
 def test_one_of_many_takes_over_an_abandoned_slot(
@@ -136,6 +126,35 @@ def test_one_of_many_takes_over_an_abandoned_slot(
     assert len(tokens(claims)) == 1
     states = sorted(Assignment.objects.values_list("state", flat=True))
     assert states == ["claimed", "expired"]
+
+
+def test_without_the_lock_two_take_over_one_slot_and_collide(
+    project: Project,
+    alice: Membership,
+    crowd: list[Membership],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control: both have found it before either takes it, and do not look again."""
+    make_prompt(project, slots=1)
+    let_the_lease_run_out(claimed(alice))
+    both_found = together(2)
+
+    def slowly(lapsed: Assignment) -> None:
+        both_found()
+        expire(lapsed)
+
+    monkeypatch.setattr(queue, "LOCK_ABANDONED", ABANDONED)
+    monkeypatch.setattr(queue, "expire", slowly)
+    monkeypatch.setattr(queue, "is_wanted", lambda _: True)
+
+    def claim(labeler: Membership) -> str:
+        try:
+            queue.claim(labeler)
+        except IntegrityError as error:
+            return str(error)
+        return ""
+
+    assert "a_slot_is_held_once" in "".join(at_once(claim, crowd[:2]))
 
 
 def test_a_claim_waits_for_nobody(project: Project, crowd: list[Membership]) -> None:
@@ -157,25 +176,25 @@ def eight_prompts(project: Project) -> None:
         make_prompt(project, f"p{number}")
 
 
-@pytest.mark.usefixtures("_dawdling")
+@pytest.mark.usefixtures("_gated")
 def test_eight_sessions_of_one_account_hold_one_prompt(
     project: Project, alice: Membership
 ) -> None:
     eight_prompts(project)
-    claims = at_once(queue.claim, [alice] * 8)
+    claims = claim_at_once([alice] * 8)
     assert len(tokens(claims)) == 8
     assert len(set(tokens(claims))) == 1
     assert Assignment.objects.filter(labeler=alice).count() == 1
 
 
-@pytest.mark.usefixtures("_dawdling")
+@pytest.mark.usefixtures("_gated")
 def test_the_constraints_alone_keep_one_account_to_one_prompt(
     project: Project, alice: Membership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The membership's lock off: claims are refused by the database and ask again."""
     without(MEMBER_LOCK, monkeypatch)
     eight_prompts(project)
-    claims = at_once(queue.claim, [alice] * 8)
+    claims = claim_at_once([alice] * 8)
     assert len(set(tokens(claims))) == 1
     assert Assignment.objects.filter(labeler=alice).count() == 1
 
@@ -200,24 +219,26 @@ def _unconstrained() -> Iterator[None]:
             editor.add_constraint(Assignment, constraint)
 
 
-@pytest.mark.usefixtures("_dawdling", "_unconstrained")
+@pytest.mark.usefixtures("_gated", "_unconstrained")
 def test_without_lock_and_constraints_one_account_holds_many(
     project: Project, alice: Membership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the two tests above."""
     without(MEMBER_LOCK, monkeypatch)
     eight_prompts(project)
-    claims = at_once(queue.claim, [alice] * 8)
-    assert len(set(tokens(claims))) > 1
+    claims = claim_at_once([alice] * 8)
+    assert len(set(tokens(claims))) == 8
+    assert queue.held_by(alice).count() == 8
 
 
-@pytest.mark.usefixtures("_dawdling")
+@pytest.mark.usefixtures("_gated")
 def test_loading_ahead_and_claiming_at_once_hold_one_prompt_each(
     project: Project, alice: Membership
 ) -> None:
     eight_prompts(project)
     asked = [queue.claim, queue.prefetch] * 4
-    held = at_once(lambda ask: ask(alice), asked)
+    with gate(len(asked)):
+        held = at_once(lambda ask: ask(alice), asked)
     assert len(set(tokens(held[::2]))) == 1
     states = list(Assignment.objects.exclude(labeler=None).values("state", "prompt"))
     assert [row["state"] for row in states].count("claimed") == 1
@@ -250,14 +271,14 @@ def test_without_the_prompts_lock_two_votes_miss_each_other(
 ) -> None:
     """The control: each counts before the other has committed."""
     make_prompt(project, slots=2)
-    both_voted, both_counted = Barrier(2), Barrier(2)
+    both_voted, both_counted = together(2), together(2)
 
     def unlocked(prompt_id: int) -> Prompt:
-        both_voted.wait(timeout=60)
+        both_voted()
         return Prompt.objects.get(pk=prompt_id)
 
     def late(*_: Any) -> None:
-        both_counted.wait(timeout=60)
+        both_counted()
 
     monkeypatch.setattr(skips, "lock_prompt", unlocked)
     monkeypatch.setattr(skips, "give_back", late)
@@ -300,13 +321,13 @@ def test_without_their_lock_imports_at_once_miss_the_share(
     thirds: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: both count an empty project, 1.4 → 1 and 1.4 → 1, not 2.8 → 3."""
-    both_counted = Barrier(2)
+    both_counted = together(2)
 
-    def together(**arguments: Any) -> None:
+    def counted(**arguments: Any) -> None:
         queue.choose_overlap(**arguments)
-        both_counted.wait(timeout=60)
+        both_counted()
 
     monkeypatch.setattr(imports, "lock_overlap", lambda _project: None)
-    monkeypatch.setattr(imports, "choose_overlap", together)
+    monkeypatch.setattr(imports, "choose_overlap", counted)
     at_once(bring, [(thirds, "a", 7), (thirds, "b", 7)])
     assert Prompt.objects.filter(overlap=3).count() == 2

@@ -15,8 +15,8 @@ from annotation.models import Membership, Project, RenderedText
 from annotation.queue import claim
 from annotation.rendered import Latest, html_of, key_of
 from annotation.rendering import LONGEST_RICH, render
-from tests.annotation.test_queue_races import at_once
 from tests.conftest import make_prompt
+from tests.racing import at_once
 
 TEXTS = ["# One", "two *and* $x^2$", "three <b>", ""]
 

@@ -176,5 +176,5 @@ def test_the_lists_cost_the_same_for_any_number_of_reports(
         report_problem(alice, text="Help.", about=held)
     for member, address in ((admin, REPORTS), (alice, NEW)):
         client = signed_in(member)
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(4):
             client.get(address)

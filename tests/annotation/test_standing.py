@@ -176,5 +176,5 @@ def test_the_page_of_a_labeler_has_a_fixed_cost(
     passed = Qualification.PASSED
     standing.decide_qualification(alice, decision=passed, user=admin.user)
     client = signed_in(admin)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         client.get(of(alice))

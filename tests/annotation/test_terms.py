@@ -176,5 +176,5 @@ def test_the_page_costs_the_same_for_any_number_of_labelers(
     for number in range(3):
         agree(make_member(project, f"l{number}", Role.LABELER), version=1)
     client = signed_in(admin)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         client.get(TERMS)

@@ -64,6 +64,16 @@ def test_nobody_revokes_or_sees_what_is_somebody_elses(
     assert key[:8] not in signed_in(bob).get(PAGE).content.decode()
 
 
+@pytest.mark.parametrize("key", ["", "nothing", "a\0b"])
+def test_a_token_that_nobody_has_is_not_revoked(
+    alice: Membership, signed_in: SignIn, key: str
+) -> None:
+    client = signed_in(alice)
+    token = made_by(client)
+    assert client.post(REVOKE, {"key": key}).status_code == 302
+    assert claims_with(token) == 200
+
+
 @pytest.mark.parametrize("days", ["", "0", "-1", "36500", "x", "30\0"])
 def test_a_life_that_is_not_offered_is_refused(
     alice: Membership, signed_in: SignIn, days: str

@@ -179,6 +179,8 @@ def a_snapshot_held_open() -> Iterator[None]:
     """Another connection reads, as an export does, and does not end."""
     with psycopg.connect(**connection.get_connection_params()) as export:
         export.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        # An export is never idle for long; this one only stands there.
+        export.execute("SET idle_in_transaction_session_timeout = 0")
         export.execute("SELECT count(*) FROM annotation_project")
         yield
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
+from tests.benchmarks.compressing import compressing
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.labeler import Labeler
 from tests.benchmarks.material import prompt_lines
-from tests.benchmarks.site import Web, fresh_site
+from tests.benchmarks.site import fresh_site
 from tests.browser import find_browser
 
 NAME = "first_key"
@@ -63,11 +64,12 @@ def measure(size: Size) -> list[Figure]:
         web = site.web_for_a_browser()
         labeler = Labeler(web, session)
         loads = []
-        for _ in range(size.rounds):
-            # Each time another prompt: the site remembers what was placed before.
-            page = labeler.claim()
-            loads.append(_load(browser, web, session, page.path))
-            labeler.submit(page)
+        with compressing(web) as address:
+            for _ in range(size.rounds):
+                # Each time another prompt: the site remembers what was placed before.
+                page = labeler.claim()
+                loads.append(_load(browser, address, session, page.path))
+                labeler.submit(page)
     weighed = loads[0]
     scripts = {url: n for url, n in weighed.gzipped.items() if url.endswith(".js")}
     own = [size for url, size in scripts.items() if "/main." in url]
@@ -109,17 +111,17 @@ def _browser() -> Iterator[Browser]:
             browser.close()
 
 
-def _load(browser: Browser, web: Web, session: str, path: str) -> Load:
+def _load(browser: Browser, address: str, session: str, path: str) -> Load:
     """Load the page in a window that has never been here, over the slow line."""
     context = browser.new_context(viewport={"width": 1200, "height": 800})
-    context.add_cookies([{"name": "sessionid", "value": session, "url": web.url}])
+    context.add_cookies([{"name": "sessionid", "value": session, "url": address}])
     page = context.new_page()
     page.add_init_script(WATCH)
     finished: list[Request] = []
     page.on("requestfinished", lambda request: finished.append(request))
     line = context.new_cdp_session(page)
     line.send("Network.emulateNetworkConditions", LINE)
-    page.goto(web.url + path, wait_until="commit")
+    page.goto(address + path, wait_until="commit")
     load = Load(first_key_ms=_first_key(page))
     page.wait_for_load_state("networkidle")
     for request in finished:

@@ -3,6 +3,7 @@
 Measured as CPU time of this process, so that a busy machine does not decide.
 """
 
+import math
 import time
 
 import pytest
@@ -14,8 +15,10 @@ from annotation.rendering import (
     is_rich,
     render,
 )
+from tests.faults.progress import progress, report
 
 MOST = 0.3  # seconds of CPU for one text
+TRIES = 5  # a busy machine makes CPU time longer too, now and then
 K = 9
 
 
@@ -127,24 +130,31 @@ TEXTS = {
 
 
 def cost(text: str) -> float:
-    """Seconds of CPU that it takes to render a text, the better of two tries."""
-    tries = []
-    for _ in range(2):
+    """Seconds of CPU that it takes to render a text; what took too long is tried again,
+    and the best of five counts."""
+    best = math.inf
+    for _ in range(TRIES):
         started = time.process_time()
         render(text)
-        tries.append(time.process_time() - started)
-    return min(tries)
+        best = min(best, time.process_time() - started)
+        if best <= MOST:
+            break
+    return best
 
 
+@pytest.mark.timeout(900)
 def test_no_text_takes_long_and_so_no_page_of_nine(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     render("$x$ `warm`")
     texts = TEXTS | {f"{name}, cut": richest(text) for name, text in TEXTS.items()}
-    costs = {name: cost(text) for name, text in texts.items()}
+    costs = {}
+    with progress(capsys, "F26", len(texts)) as bar:
+        for name, text in texts.items():
+            costs[name] = cost(text)
+            bar.update()
     worst = sorted(costs, key=lambda name: -costs[name])
-    with capsys.disabled():
-        print(f"\nF26: {len(costs)} texts; the {K} worst, in ms of CPU:")
-        for name in worst[:K]:
-            print(f"  {costs[name] * 1000:7.1f}  {name}")
+    lines = [f"  {costs[name] * 1000:7.1f}  {name}" for name in worst[:K]]
+    head = f"F26: {len(costs)} texts; the {K} worst, in ms of CPU:"
+    report(capsys, "\n".join([head, *lines]))
     assert {name: costs[name] for name in worst if costs[name] > MOST} == {}

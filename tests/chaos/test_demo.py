@@ -17,7 +17,10 @@ import pytest
 
 from tests.e2e.stack import ROOT, free_port
 
-FIRST_PROMPT_SECONDS = 400
+# After these something is wrong that waiting does not mend, also on a busy machine.
+START_SECONDS = 300
+FIRST_PROMPT_SECONDS = 900
+TO_PRACTISE_ON = "the same side of the moon"
 TITLES = ("Labeler 1", "Labeler 2", "Admin", "Researcher")
 
 
@@ -59,7 +62,7 @@ class Demo:
         return found[1]
 
     def link(self, title: str) -> str:
-        return self.wait_for(rf"{title}: +(\S+/sign-in/\S+)", 60)
+        return self.wait_for(rf"{title}: +(\S+/sign-in/\S+)", START_SECONDS)
 
     def children(self) -> list[int]:
         """Pids of all processes below it that live now."""
@@ -72,12 +75,10 @@ class Demo:
             family += [pid for pid, its_parent in parents if its_parent == parent]
         return family[1:]
 
-    def stop(self, number: signal.Signals = signal.SIGINT) -> float:
-        """Interrupt it; the seconds until it was gone."""
-        started = time.monotonic()
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Interrupt it, and wait until it is gone."""
         self.process.send_signal(number)
-        self.process.wait(60)
-        return time.monotonic() - started
+        self.process.wait(START_SECONDS)
 
 
 class Browser:
@@ -91,11 +92,11 @@ class Browser:
         with self._open(url, timeout=30) as page:
             return str(page.read().decode())
 
-    def press(self, url: str, page: str) -> str:
-        """Send the form of the page that goes to `url` and has nothing to fill in."""
+    def press(self, url: str, page: str, **fields: str) -> str:
+        """Send the form of the page that goes to `url`, filled in with `fields`."""
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
         assert token, page
-        body = urlencode({"csrfmiddlewaretoken": token[1]}).encode()
+        body = urlencode({"csrfmiddlewaretoken": token[1], **fields}).encode()
         request = urllib.request.Request(url, body, {"Referer": url})
         with self._open(request, timeout=30) as answer:
             return str(answer.read().decode())
@@ -126,7 +127,34 @@ def exists(pid: int) -> bool:
     return True
 
 
-@pytest.mark.timeout(FIRST_PROMPT_SECONDS + 300)
+def claimed(demo: Demo, labeler: Browser) -> str:
+    """The page of the prompt that the labeler is handed."""
+    start = labeler.get(f"{demo.url}/p/demo/rank/")
+    return labeler.press(f"{demo.url}/p/demo/rank/claim/", start)
+
+
+def positions_in(ranking: str) -> list[str]:
+    """The letters of a ranking page, in their order."""
+    return re.findall(r">Response ([A-I])</h3>", ranking)
+
+
+def practise_on_the_first_prompt(demo: Demo, labeler: Browser) -> None:
+    """It comes with its responses, so nobody waits for the model; all are tied here,
+    and the right order is shown."""
+    assert "a few prompts to practise on" in labeler.get(f"{demo.url}/p/demo/")
+    ranking = claimed(demo, labeler)
+    assert TO_PRACTISE_ON in ranking
+    form = re.search(r'id="ranking"[^>]+?action="(/p/demo/rank/[\w-]+/)"', ranking)
+    key = re.search(r'name="submission_uuid" value="([\w-]+)"', ranking)
+    assert form, ranking
+    assert key, ranking
+    tied = {f"tier_{letter}": "1" for letter in positions_in(ranking)}
+    url = f"{demo.url}{form[1]}"
+    feedback = labeler.press(url, ranking, submission_uuid=key[1], **tied)
+    assert "How you did on this training prompt" in feedback
+
+
+@pytest.mark.timeout(FIRST_PROMPT_SECONDS + 3 * START_SECONDS)
 def test_the_demo_serves_responses_that_an_sft_model_wrote(
     demo: Demo, var_dir: Path
 ) -> None:
@@ -136,11 +164,13 @@ def test_the_demo_serves_responses_that_an_sft_model_wrote(
     with pytest.raises(urllib.error.HTTPError, match="410"):
         Browser().get(links["Labeler 1"])  # spent
 
+    practise_on_the_first_prompt(demo, labeler)
+
     demo.wait_for(r"(\d+) (?:of \d+ )?prompts can be ranked", FIRST_PROMPT_SECONDS)
     assert "A prompt is waiting for you" in labeler.get(f"{demo.url}/p/demo/")
-    start = labeler.get(f"{demo.url}/p/demo/rank/")
-    ranking = labeler.press(f"{demo.url}/p/demo/rank/claim/", start)
-    positions = re.findall(r">Response ([A-I])</h3>", ranking)
+    ranking = claimed(demo, labeler)
+    assert TO_PRACTISE_ON not in ranking
+    positions = positions_in(ranking)
     assert len(positions) >= 4
     assert positions == sorted(set(positions))
     assert "SmolLM2" not in ranking
@@ -151,21 +181,19 @@ def test_the_demo_serves_responses_that_an_sft_model_wrote(
 
     family = demo.children()
     assert len(family) >= 6
-    assert demo.stop() < 30
+    demo.stop()
     assert demo.process.returncode == 0
     assert not [pid for pid in family if exists(pid)]
 
     second = Demo(var_dir)
     try:
-        started = time.monotonic()
         assert second.link("Labeler 1") != links["Labeler 1"]
-        assert time.monotonic() - started < 30
         assert "Fetching the SFT model" not in second.said()
     finally:
         second.stop(signal.SIGTERM)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(2 * START_SECONDS)
 def test_a_process_that_dies_ends_the_demo_with_a_clear_line(demo: Demo) -> None:
     demo.link("Admin")
     by_command = {
@@ -175,6 +203,6 @@ def test_a_process_that_dies_ends_the_demo_with_a_clear_line(demo: Demo) -> None
     family = list(by_command)
     [beat] = [pid for pid, command in by_command.items() if " beat" in command]
     os.kill(beat, signal.SIGKILL)
-    assert demo.process.wait(60) == 1
+    assert demo.process.wait(START_SECONDS) == 1
     assert "the process beat ended by itself (exit status -9)" in demo.said()
     assert not [pid for pid in family if exists(pid)]

@@ -34,7 +34,7 @@ def minutes_left(site: Site) -> list[float]:
     return [float(minutes) for (minutes,) in site.ask(query)]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("first", [0, 1], ids=["ahead first", "behind first"])
 def test_no_lease_ends_early_or_never_and_every_time_is_the_databases(
     sites: list[Site], first: int
@@ -93,7 +93,7 @@ def times_off(site: Site) -> list[str]:
     ]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_ranking_goes_on_under_either_clock(sites: list[Site]) -> None:
     sessions = sites[0].prepare(labelers=2, prompts=6)
     for site in sites:

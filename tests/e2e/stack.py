@@ -14,7 +14,9 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 60
+# After these something is wrong that waiting does not mend, also on a busy machine.
+START_SECONDS = 180
+STOP_SECONDS = 60
 
 
 def free_port() -> int:
@@ -79,7 +81,7 @@ class Stack:
             process.terminate()
         for process in self._processes.values():
             try:
-                process.wait(20)
+                process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -1,12 +1,21 @@
 """The ranking page by mouse, by tap and by finger, and its reading aids."""
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from annotation.models import Membership, Project
 from tests.conftest import make_prompt
 from tests.e2e.conftest import PHONE, Visit, Visitor
-from tests.e2e.rank_steps import chip, drag, focus, press, says, started, tiers
+from tests.e2e.rank_steps import (
+    chip,
+    drag,
+    eventually,
+    focus,
+    press,
+    says,
+    started,
+    tiers,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -36,6 +45,18 @@ def test_a_drag_ends_without_effect_on_escape_or_beside_the_board(
     expect(chip(page, "C")).to_have_attribute("aria-pressed", "true")
 
 
+def test_a_drag_that_the_system_takes_away_ends_without_effect(nine: Visit) -> None:
+    """As when a finger's movement turns into a gesture of the browser's own."""
+    page = nine.page
+    press(page, "12")
+    drag(page, "B", "li[data-tier='1'] .row", drop=False)
+    chip(page, "B").dispatch_event("pointercancel")
+    says(page, "Move cancelled. Response B stays in tier 2.")
+    page.mouse.up()
+    assert tiers(page) == "120000000"
+    expect(chip(page, "B")).not_to_have_class("chip dragged")
+
+
 def test_chip_then_tier_places_it_and_the_focus_stays_with_it(nine: Visit) -> None:
     page = nine.page
     chip(page, "D").click()
@@ -50,6 +71,36 @@ def test_chip_then_tier_places_it_and_the_focus_stays_with_it(nine: Visit) -> No
     chip(page, "E").click()
     press(page, "Escape")
     says(page, "Response E put down, still unranked.")
+
+
+Point = tuple[float, float]
+
+
+def swipe(page: Page, start: Point, end: Point) -> None:
+    """A finger put down, moved in six steps and lifted."""
+    raw = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: Point) -> None:
+        at = [{"x": x, "y": y} for x, y in points]
+        raw.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    touch("touchStart", start)
+    for step in range(1, 7):
+        x, y = (a + (b - a) * step / 6 for a, b in zip(start, end, strict=True))
+        touch("touchMove", (x, y))
+    touch("touchEnd")
+
+
+def test_a_finger_scrolls_the_texts_and_moves_no_response(
+    project: Project, alice: Membership, visit: Visitor
+) -> None:
+    make_prompt(project, k=9)
+    page = started(visit(alice, viewport=PHONE, has_touch=True, is_mobile=True)).page
+    box = page.locator("#rC h3").bounding_box()
+    assert box is not None
+    swipe(page, (200, box["y"]), (200, box["y"] - 300))
+    eventually(page, "scrollY > 100")
+    assert tiers(page) == "000000000"
 
 
 def test_a_finger_drags_a_chip_and_taps_work_too(
@@ -67,17 +118,7 @@ def test_a_finger_drags_a_chip_and_taps_work_too(
     )
     assert start
     assert end
-    raw = page.context.new_cdp_session(page)
-
-    def touch(kind: str, *points: tuple[float, float]) -> None:
-        at = [{"x": x, "y": y} for x, y in points]
-        raw.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
-
-    x, y = start["x"] + 20, start["y"] + 20
-    touch("touchStart", (x, y))
-    for step in range(1, 7):
-        touch("touchMove", (x + 60 * step / 6, y + (end["y"] + 20 - y) * step / 6))
-    touch("touchEnd")
+    swipe(page, (start["x"] + 20, start["y"] + 20), (start["x"] + 80, end["y"] + 20))
     expect(page.locator("#tC")).to_have_value("2")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

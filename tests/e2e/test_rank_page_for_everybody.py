@@ -29,7 +29,14 @@ WINDOWS: dict[str, dict[str, Any]] = {
     "zoomed": {"viewport": {"width": 320, "height": 256}},
     "dark": {"viewport": DESKTOP, "color_scheme": "dark"},
     "dark-phone": {"viewport": PHONE, "color_scheme": "dark"},
+    "forced": {"viewport": DESKTOP, "forced_colors": "active"},
 }
+# What colour says is said by a line too: a response in its tier, a chip in hand.
+LINES = """() => [
+  getComputedStyle(document.getElementById('rA')).borderLeftWidth,
+  getComputedStyle(document.getElementById('rI')).borderLeftWidth,
+  getComputedStyle(document.querySelector('.chip[aria-pressed=true]')).outlineStyle,
+]"""
 
 LIST = """Low tide and high tide come **twice a day**. Here is why:
 
@@ -162,7 +169,7 @@ def test_nobody_is_kept_from_ranking(
     assert hidden_stops(page) == []
 
 
-@pytest.mark.parametrize("window", ["desktop", "phone", "zoomed", "dark"])
+@pytest.mark.parametrize("window", ["desktop", "phone", "zoomed", "dark", "forced"])
 def test_nobody_is_kept_from_mending_a_ranking(
     project: Project, alice: Membership, visit: Visitor, window: str
 ) -> None:
@@ -177,6 +184,8 @@ def test_nobody_is_kept_from_mending_a_ranking(
     if page.locator("#open-board").is_visible():
         page.locator("#open-board").click()
     page.locator("#pool .chip").first.click()
+    if window == "forced":
+        assert page.evaluate(LINES) == ["4px", "1px", "solid"]
     look_at(page, f"{window}-half-way")
     assert faults(page) == []
     assert page.evaluate(SMALL) == []

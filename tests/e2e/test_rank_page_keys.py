@@ -95,6 +95,8 @@ def test_undo_and_redo_go_all_the_way(nine: Visit) -> None:
     says(page, "Redone: response C back in tier 2.")
     press(page, "u u u u u")
     assert tiers(page) == "000000000"
+    press(page, "y")
+    assert tiers(page) == "100000000"
 
 
 def test_zero_and_backspace_take_a_response_out_again(nine: Visit) -> None:
@@ -140,6 +142,11 @@ def test_a_native_change_of_a_select_does_not_go_on(nine: Visit) -> None:
     page = nine.page
     page.keyboard.press("ArrowDown")
     assert (tiers(page), focus(page)) == ("100000000", "tA")
+    page.keyboard.press("End")
+    assert (tiers(page), focus(page)) == ("900000000", "tA")
+    page.keyboard.press("Home")
+    assert (tiers(page), focus(page)) == ("000000000", "tA")
+    press(page, "A1")
     page.locator("#tC").select_option("2")
     says(page, "Response C, tier 2 of 2. 7 unranked.")
 

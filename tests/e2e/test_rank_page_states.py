@@ -103,7 +103,11 @@ def test_a_second_tab_does_not_overwrite_the_first_unasked(nine: Visit) -> None:
     expect(second.locator("#problem")).to_contain_text("already submitted another")
     assert focus(second) == "problem"
     assert stored() == "111111111"
-    second.get_by_role("button", name="Replace it").click()
+    orders = second.locator(".both dd")
+    expect(orders).to_have_text(
+        ["A = B = C = D = E = F = G = H = I", "C = H > E > A = B > D > F > G > I"]
+    )
+    second.get_by_role("button", name="Replace it with this one").click()
     submitted(second)
     assert stored() == "331425617"
     assert Ranking.objects.count() == 2
@@ -122,6 +126,117 @@ def test_a_lost_lease_keeps_the_ranking_and_says_so(
     expect(page.locator("#status")).to_contain_text("This task went to someone else")
     assert stored() == "331425617"
     assert Ranking.objects.get().status == "late"
+
+
+def test_a_ranking_beyond_the_overlap_is_kept_and_named(
+    nine: Visit, bob: Membership
+) -> None:
+    Assignment.objects.filter(state="open").delete()
+    Assignment.objects.update(lease_until=Now() - timedelta(seconds=1))
+    theirs = queue.claim(bob)
+    assert theirs is not None
+    assert queue.complete(theirs)
+    press(nine.page, "331425617 Enter")
+    expect(nine.page.locator("#status")).to_contain_text(
+        "This task went to someone else; your ranking was kept, marked as surplus."
+    )
+    assert (stored(), Ranking.objects.get().status) == ("331425617", "surplus")
+
+
+def test_submit_is_open_once_all_are_ranked_and_says_that_all_are_tied(
+    nine: Visit,
+) -> None:
+    page = nine.page
+    button = page.locator("#submit")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    button.focus()
+    assert focus(page) == "submit"  # also before, to hear what is missing
+    press(page, "A11111111")
+    expect(page.locator("#notes")).to_be_empty()
+    press(page, "1")
+    expect(button).to_have_attribute("aria-disabled", "false")
+    expect(page.locator("#notes")).to_have_text("All responses are tied.")
+    press(page, "Enter")  # a note, never a block
+    submitted(page)
+
+
+def test_who_does_not_start_on_a_starts_at_the_top(nine: Visit) -> None:
+    page = nine.page
+    page.get_by_role("button", name="All keys").click()
+    page.get_by_label("Start on response A").uncheck()
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+def test_the_summary_of_what_is_wrong_leads_to_the_selects(nine: Visit) -> None:
+    """What the server says of a form that a script has not checked."""
+    page = nine.page
+    press(page, "1234567")
+    page.evaluate(
+        "HTMLFormElement.prototype.submit.call(document.getElementById('ranking'))"
+    )
+    expect(page.locator("#problem")).to_have_text(
+        "Not submitted: H and I are unranked."
+    )
+    expect(page.locator("#problem")).to_be_focused()
+    assert tiers(page) == "123456700"
+    page.get_by_role("link", name="Choose a tier for response I").click()
+    expect(page.get_by_label("Tier of response I")).to_be_focused()
+    press(page, "8")
+    assert (tiers(page), focus(page)) == ("123456708", "tH")
+    page.evaluate("window.same = true")
+    page.get_by_role("link", name="Skip to your ranking").press("Enter")
+    expect(page.locator("#board")).to_be_focused()
+    assert page.evaluate("window.same")
+    nine.said.clear()  # the browser reports the status 422
+
+
+def test_a_ranking_that_is_closed_is_only_looked_at(
+    nine: Visit, project: Project
+) -> None:
+    page, address = nine.page, nine.page.url
+    press(page, "331425617 Enter")
+    submitted(page)
+    Project.objects.update(editable_minutes=0)
+    page.goto(address)
+    expect(page.get_by_text("is not changed any more.")).to_be_visible()
+    selects = page.get_by_role("combobox")
+    expect(selects).to_have_count(9)
+    for select in selects.all():
+        expect(select).to_be_disabled()
+    expect(page.get_by_label("Tier").first).to_have_value("3")
+    expect(page.get_by_role("button", name="Submit")).to_have_count(0)
+
+
+# As much as this device can hold, to the last character.
+FILL_THE_STORAGE = """() => {
+  let text = "";
+  for (let size = 2 ** 23; size >= 1; size /= 2) {
+    try {
+      localStorage.filler = text + "x".repeat(size);
+      text = localStorage.filler;
+    } catch { /* less, then */ }
+  }
+}"""
+
+
+def test_without_room_on_this_device_the_page_says_so_and_stays(nine: Visit) -> None:
+    page = nine.page
+    page.evaluate(FILL_THE_STORAGE)
+    page.route("**/api/v1/**", lambda route: route.fulfill(status=503, json={}))
+    press(page, "3")
+    expect(page.locator("#saved")).to_have_text("Not saved on this device")
+    press(page, "31425617 Enter")
+    expect(page.locator("#alert")).to_have_text(
+        "No answer from the server, and this device cannot keep the ranking."
+        " Leave this page open and submit again in a moment."
+    )
+    assert tiers(page) == "331425617"
+    page.unroute_all()
+    press(page, "Enter")
+    submitted(page)
+    assert stored() == "331425617"
+    nine.said.clear()  # the browser reports the status 503
 
 
 # --- Time -------------------------------------------------------------------------

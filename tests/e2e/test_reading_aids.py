@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from annotation.models import AssignmentState, Membership, Project, Skip, SkipReason
 from tests.e2e.aids import card, letter_of, make_texts, on_the_desk
@@ -75,43 +75,91 @@ def test_a_third_pin_takes_the_place_of_the_older(four: Page) -> None:
 def test_without_two_pins_the_neighbour_in_rank_is_compared(four: Page) -> None:
     press(four, "132 Av")
     compared(four, "Comparing A and C")
+    press(four, "Escape Dv")  # unranked: with the best
+    compared(four, "Comparing D and A")
 
 
-@pytest.mark.parametrize(
-    ("before", "key", "after"),
-    [
-        ("1234 AB", "ArrowLeft", "1234 A placed above B."),
-        ("1234 AB", "ArrowRight", "2134 B placed above A."),
-        ("1234 AD", "ArrowRight", "2341 D placed above A."),
-        ("1122 AB", "ArrowLeft", "1233 A placed above B."),
-        ("1234 AC", "=", "1213 C and A tied."),
-        ("1234 AC", "ArrowDown", "1213 C and A tied."),
-        ("12 AC", "ArrowRight", "2310 C placed above A."),
-        ("12 AC", "ArrowLeft", "1320 A placed above C."),
-        ("12 AC", "=", "1210 C and A tied."),
-        (" AC", "ArrowLeft", "1020 A placed above C."),
-        (" AC", "ArrowRight", "2010 C placed above A."),
-        (" AC", "=", "1010 C and A tied."),
-        ("44 CD", "ArrowLeft", "1123 C placed above D."),
-    ],
-)
-def test_a_verdict_moves_the_responses(
-    four: Page, before: str, key: str, after: str
+COMPARE = "**/js/rank/compare*.js"
+
+
+def test_what_is_asked_before_the_script_is_there_happens_in_that_order(
+    project: Project, alice: Membership, visit: Visitor
 ) -> None:
-    """Ranks and the two pinned; the tie moves the second, which had the focus."""
-    ranked, pins = before.split(" ")
-    expected, said = after.split(" ", 1)
-    press(four, ranked)
-    pin(four, pins)
-    press(four, "v")
-    expect(four.get_by_role("dialog")).to_be_visible()
-    four.keyboard.press(key)
-    verdict(four, said)
-    assert tiers(four) == expected
-    press(four, "Escape")
-    if expected != ranked.ljust(4, "0"):
-        press(four, "u")
-        assert tiers(four) == ranked.ljust(4, "0")  # one step of undo
+    """The script for comparing comes late. Nothing that is typed meanwhile is taken for
+    the page's.
+    """
+    make_texts(project, FOUR)
+    window = visit(alice)
+    held: list[Route] = []
+    window.page.route(COMPARE, lambda route: held.append(route))
+    page = started(window).page
+    press(page, "Cp Ap Bv")
+    expect(page.get_by_role("dialog", name="Comparing…")).to_be_visible()
+    press(page, "123 ArrowLeft u")
+    assert tiers(page) == "0000"
+    for route in held:
+        route.continue_()
+    compared(page, "Comparing C and A")
+    page.keyboard.press("ArrowLeft")
+    verdict(page, "C placed above A.")
+    assert tiers(page) == "2010"
+
+
+def test_a_script_that_did_not_come_is_asked_for_again(
+    project: Project, alice: Membership, visit: Visitor
+) -> None:
+    make_texts(project, FOUR)
+    window = visit(alice)
+    page = started(window).page
+    page.route(COMPARE, lambda route: route.abort())
+    press(page, "12 Av")
+    expect(page.locator("#alert")).to_contain_text("No connection.")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    assert focus(page) == "tA"
+    page.unroute(COMPARE)
+    press(page, "v")
+    compared(page, "Comparing A and B")
+    window.said.clear()  # the browser reports the broken request
+
+
+# The ranks before and the two pinned; a key; the ranks after it and what is said. The
+# tie moves the second, which had the focus.
+VERDICTS = [
+    ("1234 AB", "ArrowLeft", "1234 A placed above B."),
+    ("1234 AB", "ArrowRight", "2134 B placed above A."),
+    ("1234 AD", "ArrowRight", "2341 D placed above A."),
+    ("1122 AB", "ArrowLeft", "1233 A placed above B."),
+    ("1234 AC", "=", "1213 C and A tied."),
+    ("1234 AC", "ArrowDown", "1213 C and A tied."),
+    ("12 AC", "ArrowRight", "2310 C placed above A."),
+    ("12 AC", "ArrowLeft", "1320 A placed above C."),
+    ("12 AC", "=", "1210 C and A tied."),
+    (" AC", "ArrowLeft", "1020 A placed above C."),
+    (" AC", "ArrowRight", "2010 C placed above A."),
+    (" AC", "=", "1010 C and A tied."),
+    ("44 CD", "ArrowLeft", "1123 C placed above D."),
+]
+
+
+def test_a_verdict_moves_the_responses(four: Page) -> None:
+    for before, key, after in VERDICTS:
+        ranked, pins = before.split(" ")
+        expected, said = after.split(" ", 1)
+        press(four, f"A{ranked}")
+        pin(four, pins)
+        press(four, "v")
+        compared(four, f"Comparing {pins[0]} and {pins[1]}")
+        four.keyboard.press(key)
+        verdict(four, said)
+        assert tiers(four) == expected, before
+        press(four, "Escape")
+        expect(four.get_by_role("dialog")).to_be_hidden()
+        if expected != ranked.ljust(4, "0"):
+            press(four, "u")
+            assert tiers(four) == ranked.ljust(4, "0"), "one step of undo"
+        pin(four, pins)  # and nothing is pinned or ranked for the next
+        press(four, "uuuu")
+        assert tiers(four) == "0000"
 
 
 def test_keys_held_down_judge_once(four: Page) -> None:
@@ -389,6 +437,9 @@ def test_identical_texts_are_named_and_tied_on_request(
     press(page, f"{one}3")
     page.get_by_role("button", name=f"Tie {other} with {one}").click()
     says(page, f"{other} and {one} tied.")
+    press(page, "u")
+    assert tiers(page).count("3") == 1
+    press(page, f"{one}= {other}=")  # the key does it where the text comes again
     assert {a: tiers(page)["ABCD".index(a)] for a in (one, other)} == {
         one: "3",
         other: "3",

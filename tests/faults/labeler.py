@@ -75,7 +75,8 @@ class Labeler:
         die: str = "",
         replace: bool = False,
     ) -> Answer:
-        """One attempt to submit, written into the history however it ends."""
+        """One attempt to submit, written into the history however it ends. `die` is for
+        `tests.faults.deadly_wsgi`."""
         content = Submission(uuid=key, ranks=ranks).body_sha256(token)
         body = {"submission_uuid": str(key), "ranks": dict(ranks), "replace": replace}
         headers = {"X-Die": die} if die else {}
@@ -88,22 +89,12 @@ class Labeler:
             self.history.add(key, content, fate)
         return answer
 
-    def rank_one(self, rng: random.Random, die: str = "") -> Answer | None:
-        """Claim, and submit until it is acknowledged; None when nothing was left.
-
-        With `die` the first attempt's process is killed at that moment.
-        """
+    def rank_one(self, rng: random.Random) -> Answer | None:
+        """Claim, and submit until it is answered; None when nothing was left."""
         token = self.claim()
         if token is None:
             return None
         ranks, key = {letter: rng.randint(1, 4) for letter in LETTERS}, uuid4()
-        if die:
-            try:
-                self.submit(token, ranks, key, die=die)
-            except (OSError, http.client.HTTPException):
-                self.statuses[0] += 1
-            else:
-                raise AssertionError("the process was to die and answered")
         return self.until_answered(lambda: self.submit(token, ranks, key))
 
     def until_answered(self, send: Callable[[], Answer]) -> Answer:

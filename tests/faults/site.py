@@ -16,19 +16,19 @@ import psycopg
 from annotation.embedded.places import POSTGRES_PORT, places_of
 from tests.e2e.stack import ROOT, START_SECONDS, Stack
 
-WORKERS = 2
-
 
 class Site(Stack):
-    """The web processes and Postgres, without workers and beat.
+    """The web processes and Postgres, without workers of jobs and beat.
 
     `wsgi` is the module that gunicorn loads: the site's own, or one of the modules
-    here that make it die or give it a wrong clock.
+    here that make it die or give it a wrong clock. `workers` are its processes.
     """
 
-    def __init__(self, var_dir: Path, wsgi: str = "annotation.wsgi") -> None:
+    def __init__(
+        self, var_dir: Path, wsgi: str = "annotation.wsgi", *, workers: int = 2
+    ) -> None:
         super().__init__(var_dir)
-        self.wsgi = wsgi
+        self.wsgi, self.workers = wsgi, workers
         self.places = places_of(var_dir)
 
     def prepare(self, *, labelers: int, prompts: int, overlap: int = 1) -> list[str]:
@@ -53,7 +53,9 @@ class Site(Stack):
         """Start gunicorn; a worker that dies is replaced at once (the program is
         loaded before the fork)."""
         self.environment |= {"PYTHONPATH": self._python_path()}
-        options = ["--bind", f"127.0.0.1:{self.port}", "-w", str(WORKERS), "--preload"]
+        options = ["--bind", f"127.0.0.1:{self.port}", "-w", str(self.workers)]
+        # Its control socket would be one for all gunicorns of this machine's user.
+        options += ["--preload", "--no-control-socket"]
         self._spawn("web", "gunicorn", self.wsgi, *options)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():

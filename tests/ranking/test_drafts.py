@@ -1,5 +1,6 @@
 """A ranking in the making is kept on the server, and no page overwrites another's."""
 
+import random
 from threading import Barrier
 from typing import Any
 
@@ -7,11 +8,14 @@ import pytest
 from django.db.models import F
 from django.db.models.functions import Now
 
-from annotation.models import Assignment, Membership, Project
+from annotation import queue
+from annotation.models import Assignment, Membership, Project, Purpose
 from ranking.drafts import DraftConflictError, save_draft
-from ranking.models import Draft
-from tests.annotation.test_queue_races import at_once
+from ranking.models import Draft, RankingStatus
+from tests.annotation.test_queue import seconds_left
 from tests.conftest import make_prompt
+from tests.racing import at_once
+from tests.ranking.checks import hand_out, make_check
 from tests.ranking.test_submit import ORDER, claimed, sent
 
 pytestmark = pytest.mark.django_db
@@ -129,6 +133,83 @@ def test_without_a_draft_and_a_ranking_there_is_nothing_to_show(
     with pytest.raises(DraftConflictError) as refused:
         save_draft(assignment, rev=3, content=draft(A=1))
     assert (refused.value.rev, refused.value.content) == (0, None)
+
+
+# --- Giving back ------------------------------------------------------------------
+
+
+def test_what_has_a_draft_is_given_back_with_it(
+    alice: Membership, assignment: Assignment
+) -> None:
+    """A page may save before its first sign of life, or never give one."""
+    save_draft(assignment, rev=0, content=draft(A=1))
+    assignment.refresh_from_db()
+    assert assignment.shown_at is not None
+    assert queue.release(assignment)
+    assert Draft.objects.get().content == draft(A=1)
+    assert Assignment.objects.get(token=assignment.token).state == "expired"
+    assert queue.claim(alice) is None
+    assert sent(alice, assignment).status == RankingStatus.COUNTED
+
+
+def test_a_draft_for_what_is_gone_has_nothing_to_be_kept_with(
+    assignment: Assignment,
+) -> None:
+    assert queue.release(assignment)
+    with pytest.raises(DraftConflictError) as refused:
+        save_draft(assignment, rev=0, content=draft(A=1))
+    assert refused.value.content is None
+
+
+@pytest.mark.parametrize("purpose", ["training", "qualification"])
+def test_training_and_tests_wait_with_their_draft_for_whom_they_were_given(
+    project: Project, alice: Membership, purpose: Purpose
+) -> None:
+    for name in ("c1", "c2"):
+        make_check(project, purpose, name)
+    project.qualification_threshold = 0.5
+    project.save()
+    held = claimed(alice)
+    save_draft(held, rev=0, content=draft(A=1))
+    assert queue.release(held)
+    held.refresh_from_db()
+    assert (held.state, seconds_left(held) <= 0) == ("claimed", True)
+    assert queue.has_work_for(alice)
+    again = claimed(alice)
+    assert again == held
+    assert Draft.objects.get(assignment=again).content == draft(A=1)
+
+
+class Lowest(random.Random):
+    """Chance that always falls on gold."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_gold_that_was_given_back_comes_again_only_if_it_was_not_seen(
+    project: Project, alice: Membership, *, seen: bool
+) -> None:
+    """As any other prompt, or it would be known for what it is."""
+    gold = make_check(project, Purpose.GOLD, "g1")
+    given = hand_out(alice)
+    assert given is None  # which lets her in: nothing tests her
+    project.gold_fraction = 0.5
+    project.save()
+    held = hand_out(alice, rng=Lowest())
+    assert held is not None
+    if seen:
+        save_draft(held, rev=0, content=draft(A=1))
+    assert queue.release(held)
+    came_again = hand_out(alice, rng=Lowest())
+    assert Draft.objects.count() == int(seen)
+    if seen:
+        assert came_again is None
+        assert sent(alice, held).status == RankingStatus.COUNTED
+    else:
+        assert came_again is not None
+        assert came_again.prompt == gold
 
 
 # --- At once ----------------------------------------------------------------------

@@ -55,6 +55,24 @@ def test_the_orders_stand_side_by_side_in_the_letters_of_the_page(
     assert told["pairs"][0] == {"better": "B", "worse": "A", "yours": "tied"}
 
 
+def test_whoever_did_not_see_it_finds_it_among_their_latest_rankings(
+    project: Project, alice: Membership, signed_in: SignIn
+) -> None:
+    """A ranking that the outbox sent later leads to no feedback by itself."""
+    training = trained(project, alice)
+    work = store_ranking(make_prompt(project), alice, HERS)
+    browser = signed_in(alice)
+    home = browser.get("/p/tides/work/").content.decode()
+    linked = [
+        ranking
+        for ranking in (training, work)
+        if f"/rank/{ranking.assignment.token}/feedback/" in home
+    ]
+    assert linked == [training]
+    address = f"/p/tides/rank/{training.assignment.token}/feedback/"
+    assert browser.get(address).status_code == 200
+
+
 @pytest.mark.parametrize("note", [None, 7, ["x"], {"a": 1}])
 def test_a_note_that_is_no_text_is_left_out(
     project: Project, alice: Membership, note: object

@@ -312,5 +312,5 @@ def test_the_pages_cost_the_same_for_any_number_of_labelers(
         (alice, HOURS),
     ):
         client = signed_in(member)
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(4):
             client.get(address, QUERY)

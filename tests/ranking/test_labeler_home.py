@@ -8,17 +8,18 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from annotation import standing
+from annotation import queue, standing
 from annotation.models import (
     Assignment,
     Membership,
     Project,
     Prompt,
+    Purpose,
     Qualification,
     Role,
     Terms,
 )
-from annotation.queue import claim, skip
+from annotation.queue import UNDECIDED, claim, skip
 from annotation.reports import answer_report, report_problem
 from annotation.terms import agree, write_terms
 from ranking.dashboards import agreement_report, own_agreement
@@ -26,6 +27,7 @@ from ranking.filters import Filters
 from ranking.labeler_pages import FEWEST_PROMPTS, done_by, shown_agreement, what_waits
 from ranking.submit import Submission, submit
 from tests.conftest import make_member, make_prompt
+from tests.ranking.checks import GOLD, answer, make_check
 from tests.ranking.rows import revise, store_ranking
 
 pytestmark = pytest.mark.django_db
@@ -110,7 +112,7 @@ def test_whoever_failed_the_test_is_told_so(
         ("training", None, "checks"),
         ("qualification", 0.8, "checks"),
         ("qualification", None, "work"),  # nobody is held to that test
-        ("gold", 0.8, "work"),
+        ("gold", None, "work"),
     ],
 )
 def test_training_and_the_test_come_first(
@@ -118,7 +120,8 @@ def test_training_and_the_test_come_first(
 ) -> None:
     make_prompt(project)
     make_prompt(project, "check", slots=1)
-    Prompt.objects.filter(external_id="check").update(purpose=purpose)
+    right = {"r1": 1, "r2": 2, "r3": 3, "r4": 4}
+    Prompt.objects.filter(external_id="check").update(purpose=purpose, gold=right)
     project.qualification_threshold = threshold
     project.save(update_fields=["qualification_threshold"])
     alice.refresh_from_db()
@@ -128,6 +131,38 @@ def test_training_and_the_test_come_first(
     )
     alice.refresh_from_db()
     assert what_waits(alice) == {"waits": "work"}
+
+
+def test_who_has_done_the_test_waits_for_its_outcome_and_is_told_so(
+    project: Project, alice: Membership, signed_in: SignIn
+) -> None:
+    """One of one right is [.207, 1] by Wilson: no proof of .9, nor against it."""
+    make_prompt(project)
+    make_check(project, Purpose.QUALIFICATION)
+    project.qualification_threshold = 0.9
+    project.save(update_fields=["qualification_threshold"])
+    alice.refresh_from_db()
+    assert what_waits(alice) == {"waits": "checks"}
+    held = queue.claim(alice)
+    assert held is not None
+    assert what_waits(alice) == {"waits": "checks"}
+    answer(held, GOLD)
+    assert what_waits(alice) == {"waits": "nothing", "why": UNDECIDED}
+    assert "is being looked at" in page_of(alice, signed_in)
+    assert not queue.has_work_for(alice)
+
+
+def test_after_the_last_training_there_is_work(
+    project: Project, alice: Membership
+) -> None:
+    make_prompt(project)
+    make_check(project, Purpose.TRAINING)
+    held = queue.claim(alice)
+    assert held is not None
+    assert what_waits(alice) == {"waits": "checks"}
+    answer(held, GOLD)
+    assert what_waits(alice) == {"waits": "work"}
+    assert queue.claim(alice) is not None
 
 
 # --- What I did -------------------------------------------------------------------
@@ -329,5 +364,5 @@ def test_it_costs_the_same_however_much_somebody_did(
     report_problem(alice, text="It froze.")
     make_prompt(project)
     client = signed_in(alice)
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(15):
         client.get(HOME)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
 from uuid import uuid4
 
@@ -364,6 +365,12 @@ def test_another_order_is_not_stored_until_it_is_meant_to_replace(
     html = conflict.content.decode()
     key = re.findall(r'name="submission_uuid" value="([^"]+)"', html)[0]
     assert 'name="replace" value="on"' in html
+    orders = html[html.index('class="both"') :].partition("</dl>")[0]
+    both = list(map(unescape, re.findall("<dd>([^<]+)</dd>", orders)))
+    assert both == ["B > A = C > D", "B > C > D > A"]
+    assert 'form="ranking">Replace it with this one<' in html
+    assert "Keep what is stored" in html
+    assert f'action="{CLAIM}"' in html  # to keep what is stored and go on
     her.post(page, form(tier_A="4", submission_uuid=key, replace="on"))
     assert Ranking.objects.count() == 2
     assert Ranking.objects.current().get().revises is not None
@@ -571,6 +578,8 @@ def test_a_ranking_that_cannot_be_changed_any_more_is_shown_and_says_why(
     refused = her.post(page, form(tier_D="1", replace="on"))
     assert refused.status_code == 409
     assert "what you sent now is kept beside it" in text(refused)
+    assert "Next prompt" in text(refused)
+    assert "Replace it" not in text(refused)
     assert Ranking.objects.count() == RefusedSubmission.objects.count() == 1
 
 

@@ -61,10 +61,10 @@ def judgement() -> dict[str, Any]:
     }
 
 
-def save_draft(browser: Client, most: int = 99) -> str:
+def save_draft(browser: Client, most: int = 99, rev: int = 0) -> str:
     """The address of the prompt that is held, with a draft."""
     address = f"/api/v1/assignments/{held()}/"
-    draft = {"rev": 0, **judgement()}
+    draft = {"rev": rev, **judgement()}
     with at_most(most):
         saved = browser.put(f"{address}draft", draft, content_type="application/json")
     assert saved.status_code == 200
@@ -87,61 +87,63 @@ def claim_a_page(browser: Client, most: int) -> None:
     assert page.content.decode().count('name="tier_') == 9
 
 
-def test_a_page_with_its_claim_takes_eight_statements(her: Client) -> None:
-    """Session, user, membership, what is theirs, the claim, assignment, responses,
+def test_a_page_with_its_claim_takes_seven_statements(her: Client) -> None:
+    """Session with user, membership, what is theirs, the claim, assignment, responses,
     and the HTML that the first labeler's page has left."""
     responses = Response.objects.values_list("text", flat=True)
     latest.clear()
     html_of([*responses, *PROMPTS, "Be fair."])
     latest.clear()
-    claim_a_page(her, most=8)
+    claim_a_page(her, most=7)
 
 
 def test_the_first_page_that_shows_a_text_takes_one_more(her: Client) -> None:
     """It writes the HTML down."""
     latest.clear()
-    claim_a_page(her, most=9)
+    claim_a_page(her, most=8)
 
 
-def test_the_api_claims_with_nine_statements(her: Client) -> None:
-    with at_most(9):
+def test_the_api_claims_with_eight_statements(her: Client) -> None:
+    with at_most(8):
         answer = her.post(
             "/api/v1/projects/tides/claim", {}, content_type="application/json"
         )
     assert len(answer.json()["assignment"]["responses"]) == 9
 
 
-def test_looking_at_a_page_takes_four_statements(her: Client) -> None:
-    """Session, user, the assignment with all that belongs to it, responses."""
+def test_looking_at_a_page_takes_three_statements(her: Client) -> None:
+    """Session with user, the assignment with all that belongs to it, responses."""
     her.post(CLAIM)
     save_draft(her)
     address = f"/p/tides/rank/{held()}/"
-    with at_most(4):
+    with at_most(3):
         assert her.get(address).status_code == 200
 
 
-def test_a_submission_by_script_takes_twelve_statements(her: Client) -> None:
-    """Session, user, membership; BEGIN, assignment, rankings, responses, UPDATE, two
-    INSERTs, DELETE of the draft, COMMIT."""
+def test_a_submission_by_script_takes_eleven_statements(her: Client) -> None:
+    """Session with user, membership; BEGIN, assignment, rankings, responses, UPDATE,
+    two INSERTs, DELETE of the draft, COMMIT."""
     her.post(CLAIM)
-    submit_with_a_draft(her, most=12)
+    submit_with_a_draft(her, most=11)
 
 
-def test_a_submission_by_form_takes_twelve_and_the_next_claim_two(her: Client) -> None:
+def test_a_submission_by_form_takes_eleven_and_the_next_claim_two(her: Client) -> None:
     her.post(CLAIM)
     save_draft(her)
     fields: dict[str, Any] = {"submission_uuid": str(uuid4()), "note": "Close."}
     for letter, rank in RANKS.items():
         fields |= {f"tier_{letter}": str(rank), f"rating_{letter}": "4"}
     address = f"/p/tides/rank/{held()}/"
-    with at_most(12 + 2):
+    with at_most(11 + 2):
         assert her.post(address, fields).status_code == 302
 
 
-def test_saving_a_draft_takes_four_statements(her: Client) -> None:
-    """Session, user, the assignment, the write."""
+def test_saving_a_draft_takes_three_statements(her: Client) -> None:
+    """Session with user, the assignment, the write. The first save of a prompt locks
+    the assignment besides, and says that it was seen: BEGIN, lock, update, COMMIT."""
     her.post(CLAIM)
-    save_draft(her, most=4)
+    save_draft(her, most=7)
+    save_draft(her, most=3, rev=1)
 
 
 def test_the_list_of_a_cycle_is_shown_when_it_is_too_long(her: Client) -> None:

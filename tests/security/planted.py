@@ -14,10 +14,11 @@ FOUND = """
 () => {
   const bad = []
   if (window.__xss !== undefined) bad.push('something ran')
-  for (const one of document.querySelectorAll('main *')) {
+  for (const one of document.querySelectorAll('body *')) {
     const tag = one.localName
     if (/^(img|script|iframe|object|embed|svg|video|audio|style|base|meta|link|form)$/
-        .test(tag) && one.closest('.text')) bad.push('<' + tag + '>')
+        .test(tag) && one.closest('.text, .instructions, .said'))
+      bad.push('<' + tag + '>')
     for (const {name, value} of one.attributes) {
       if (/^on/.test(name)) bad.push(tag + ' ' + name)
       if (/^(href|src|action|formaction)$/.test(name) &&
@@ -27,6 +28,14 @@ FOUND = """
   }
   return bad
 }
+"""
+
+
+OUTSIDE = """
+() => [...document.querySelectorAll('.text a[href], .instructions a[href]')]
+  .filter(({href, rel}) => /^https?:/.test(href) &&
+    !['noopener', 'noreferrer', 'nofollow'].every((word) => rel.includes(word)))
+  .map((one) => one.outerHTML)
 """
 
 
@@ -59,5 +68,5 @@ def plant(project: Project, payloads: Sequence[str]) -> int:
 
 def what_came_alive(page: Page) -> list[Any]:
     """Everything on the page that a payload brought to life."""
-    found: list[Any] = page.evaluate(FOUND)
+    found: list[Any] = [*page.evaluate(FOUND), *page.evaluate(OUTSIDE)]
     return found

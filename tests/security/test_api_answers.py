@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import AssignmentSource, Membership, Project, Purpose
-from tests.security.test_blindness import a_prompt, held_row, plant, told
+from tests.security.test_blindness import plant, told
+from tests.security.test_gold_is_not_told import a_prompt, held_row
 from tests.test_access_matrix import ROWS, Cast, browser_of, cast
 
 __all__ = ["cast"]
@@ -22,7 +23,12 @@ CHANGING = sorted(
     for verb in row.answers
     if name.startswith("api_") and verb not in ("GET", "HEAD")
 )
-KEPT = {"token": "TOKEN", "lease_until": "LATER", "submission_uuid": "UUID"}
+KEPT = {
+    "token": "TOKEN",
+    "lease_until": "LATER",
+    "submission_uuid": "UUID",
+    "submission_asked": "SEAL",
+}
 
 
 def claimed(browser: Client, project: Project) -> Any:

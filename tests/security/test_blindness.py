@@ -5,26 +5,18 @@ that are added later too.
 """
 
 import re
-from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.db.models import Value
-from django.db.models.functions import Now
 from django.http import HttpResponseBase
-from django.test import Client
 from django.urls import reverse
 
 from annotation.models import (
     Assignment,
-    AssignmentSource,
     AssignmentState,
-    Instructions,
     Membership,
     Project,
     Prompt,
-    Purpose,
     Response,
 )
 from annotation.queue import claim, open_slots
@@ -130,66 +122,3 @@ def test_letters_do_not_follow_the_ids(project: Project, alice: Membership) -> N
         Assignment.objects.filter(pk=held.pk).update(state=AssignmentState.COMPLETED)
     assert {order.index("1") for order in orders} == {0, 1, 2, 3}
     assert max(map(orders.count, orders)) < 16
-
-
-# --- Work, gold, and a repeat look alike ------------------------------------------
-
-
-def a_prompt(project: Project, name: str, purpose: Purpose) -> Prompt:
-    """A prompt with the same texts as any other made here."""
-    prompt = Prompt.objects.create(
-        project=project,
-        external_id=name,
-        messages=[{"role": "user", "content": "The same question?"}],
-        purpose=purpose,
-        gold={f"r{n}": n for n in range(4)} if purpose == Purpose.GOLD else None,
-        line_sha256="0" * 64,
-    )
-    Response.objects.bulk_create(
-        Response(prompt=prompt, external_id=f"r{n}", text=f"Answer {n}.")
-        for n in range(4)
-    )
-    return prompt
-
-
-def held_row(
-    prompt: Prompt, labeler: Membership, source: AssignmentSource, repeat: int
-) -> Assignment:
-    """A claim on a prompt whose letters stand in a given order."""
-    Assignment.objects.filter(labeler=labeler).update(state=AssignmentState.COMPLETED)
-    return Assignment.objects.create(
-        project_id=prompt.project_id,
-        prompt=prompt,
-        slot=7,
-        repeat=repeat,
-        source=source,
-        state=AssignmentState.CLAIMED,
-        labeler=labeler,
-        display_order=[2, 0, 3, 1],
-        instructions=Instructions.objects.get(project=prompt.project_id),
-        lease_until=Now() + Value(timedelta(minutes=30)),
-    )
-
-
-def test_the_page_of_a_gold_prompt_and_of_a_repeat_is_that_of_any_other(
-    project: Project, alice: Membership, signed_in: Callable[[Membership], Client]
-) -> None:
-    """Letter for letter, but for what is drawn anew for each page."""
-    browser = signed_in(alice)
-
-    def page(assignment: Assignment) -> tuple[str, dict[str, str]]:
-        address = reverse("rank_prompt", args=[project.slug, assignment.token])
-        response = browser.get(address)
-        assert response.status_code == 200
-        html = response.content.decode().replace(assignment.token, "TOKEN")
-        html = re.sub(r'(name="csrfmiddlewaretoken" value=)"[^"]*"', r"\1", html)
-        html = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID", html)
-        html = re.sub(r'(data-(?:left|seconds)[\w-]*=)"\d+"', r"\1", html)
-        kept = {k: v for k, v in response.items() if k != "Content-Length"}
-        return html, kept
-
-    work = a_prompt(project, "work", Purpose.WORK)
-    gold = a_prompt(project, "gold", Purpose.GOLD)
-    of_work = page(held_row(work, alice, AssignmentSource.QUEUE, 0))
-    assert page(held_row(gold, alice, AssignmentSource.DIRECT, 0)) == of_work
-    assert page(held_row(work, alice, AssignmentSource.DIRECT, 1)) == of_work

@@ -17,14 +17,14 @@ export let tiers;
 export let signal;
 // Telemetry: add to a count freely, it goes with the submission.
 export let measured;
-// What keys do, beside those of keys.js: {V: (letter, event) => …}, letter may be
-// undefined; emptied for each page.
+// What keys do: {V: (letter, event) => …}, letter may be undefined; emptied for each page.
 export let keys;
 // Functions that give a soft note on a complete order, or nothing; emptied likewise.
 export let notes;
 // Called after each change that a draft should keep.
 export let changed = () => {};
-// Whether it is ratings that are made now, each letter's in radio buttons.
+// Whether it is ratings that are made now, each letter's in radio buttons: from the start
+// in a project that rates first, until rating.js says otherwise.
 export let isRating;
 export const setRating = (is) => (isRating = is);
 export const onChange = (call) => (changed = call);
@@ -54,7 +54,7 @@ export function begin(page, saw) {
   letters = cards.map((card) => card.dataset.letter);
   tiers = Object.fromEntries(letters.map((l) => [l, Number(select(l).value)]));
   signal = page;
-  isRating = false;
+  isRating = "rating" in form.dataset;
   measured = { ...NOTHING, visible_ms: {}, unread: [] };
   keys = {};
   notes = [() => highest(tiers) === 1 && words("allTied")];
@@ -65,8 +65,6 @@ export function begin(page, saw) {
     select(letter).onchange = (event) =>
       place(letter, Number(event.target.value), { how: "select" });
   }
-  at("undo").onclick = undo;
-  at("redo").onclick = redo;
 }
 
 export function worked() {

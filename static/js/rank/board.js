@@ -7,7 +7,6 @@ import { at, on, say, words } from "./talk.js";
 const THRESHOLD = 6;
 const PLACES = ".gap, li[data-tier], #pool";
 
-let root;
 let rows;
 let chips;
 let moved;
@@ -20,23 +19,21 @@ let held;
 let wasDrag;
 
 export function beginBoard(onMove, signal) {
-  root = at("board");
+  const root = at("board");
   rows = [...root.querySelectorAll("li[data-tier]")];
   chips = [...root.querySelectorAll(".chip")];
   moved = onMove;
   picked = held = wasDrag = null;
   root.onclick = clicked;
-  for (const chip of chips) {
-    chip.onpointerdown = (event) => {
-      if (event.button || !event.isPrimary) return;
-      chip.setPointerCapture(event.pointerId);
-      held = { chip, x: event.clientX, y: event.clientY };
-      wasDrag = false;
-    };
-    chip.onpointermove = (event) => held && follow(event);
-    chip.onpointerup = () => release(true);
-    chip.onpointercancel = () => release();
-  }
+  root.onpointerdown = ({ target, button, isPrimary, pointerId, clientX: x, clientY: y }) => {
+    if (button || !isPrimary || !chips.includes(target)) return;
+    target.setPointerCapture(pointerId);
+    held = { chip: target, x, y };
+    wasDrag = false;
+  };
+  root.onpointermove = (event) => held && follow(event);
+  root.onpointerup = () => release(true);
+  root.onpointercancel = () => release();
   on("keydown", (event) => event.key === "Escape" && release(), signal);
 }
 

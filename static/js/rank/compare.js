@@ -18,9 +18,11 @@ export function begin({
     return { ...order(), [moving]: tier, [other]: tier };
   }
 
-  function nearest(letter) {
-    const apart = (l) => (order()[l] && order()[letter] ? Math.abs(order()[l] - order()[letter]) : letters.length);
-    return letters.filter((l) => l !== letter).sort((l, m) => apart(l) - apart(m))[0];
+  // The nearest in rank; for one that is unranked the best.
+  function neighbour(letter) {
+    const apart = (l) => Math.abs((order()[l] || Infinity) - order()[letter]);
+    const others = letters.filter((l) => l !== letter);
+    return others.sort((l, m) => apart(l) - apart(m))[0];
   }
 
   function judge(key, letter, other) {
@@ -41,6 +43,7 @@ export function begin({
   let marked;
 
   function pin(letter) {
+    if (!letter) return;
     const others = pins.filter((l) => l !== letter);
     const on = others.length === pins.length;
     pins = on ? [...others, letter].slice(-2) : others;
@@ -70,7 +73,7 @@ export function begin({
   }
 
   async function compare(letter = letters[0]) {
-    const [one, other] = (pair = pins[1] ? [...pins] : [letter, nearest(letter)]);
+    const [one, other] = (pair = pins[1] ? [...pins] : [letter, neighbour(letter)]);
     mover = pair.includes(letter) ? letter : one;
     add(measured, "n_compare");
     marked = undefined;
@@ -112,7 +115,9 @@ export function begin({
     event.preventDefault();
     meant.click();
   };
-  const tie = (letter) =>
-    judge("madeTied", letter, at(`r${letter}`).querySelector("[data-twin]").dataset.twin);
+  function tie(letter) {
+    const { twin } = at(`r${letter}`)?.querySelector("[data-twin]")?.dataset ?? {};
+    if (twin) judge("madeTied", letter, twin);
+  }
   return { pin, compare, tie };
 }

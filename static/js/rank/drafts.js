@@ -51,7 +51,7 @@ function later(pause) {
   saving = setTimeout(save, pause);
 }
 
-function show(key, when) {
+function showSaved(key, when) {
   at("saved").textContent = words(key, ranked(), time(when));
 }
 
@@ -72,7 +72,7 @@ async function save(how) {
     ({ rev } = answer);
     if (failed) say(words("savedAgain"));
     failed = false;
-    show("saved", Date.now());
+    showSaved("saved", Date.now());
   } else {
     unsaved = true;
     if (answer.outcome === "unreached") {
@@ -125,7 +125,7 @@ export function keepDrafts(queued) {
   Object.assign(measured, here?.measured ?? JSON.parse(form.telemetry.value));
   onChange(() => {
     unsaved = true;
-    if (keepHere()) show("savedHere", Date.now());
+    if (keepHere()) showSaved("savedHere", Date.now());
     else at("saved").textContent = words("unsaved");
     later(PAUSE);
   });
@@ -137,6 +137,6 @@ export function keepDrafts(queued) {
   fill(restored);
   if (isBehind && unsaved) differ({ rev: server.rev, draft: server });
   else leave();
-  show("saved", restored.at ?? restored.saved_at);
+  showSaved("saved", restored.at ?? restored.saved_at);
   return time(restored.at ?? restored.saved_at);
 }

@@ -25,6 +25,7 @@ const KEYS = {
   K: (letter) => step(letter, -1),
   N: goOn,
   U: undo,
+  Y: redo,
   X: (letter, event) =>
     fold(cards.filter((card) => event.shiftKey || card.dataset.letter === letter)),
   "/": openLine,
@@ -53,13 +54,19 @@ function meaning(event) {
   }
   if (!at("single-keys").checked) return undefined;
   if (letters.includes(key)) return () => go(key);
-  return digit(event) ?? KEYS[key] ?? keys[key];
+  return digit(event) ?? keys[key];
 }
 
 const TEXT = "textarea, input:not([type=checkbox], [type=radio])";
 
-// Keys are ours while the focus is in the form; in a text field only Ctrl+Enter is.
+// Keys are ours while the focus is in the form; in a text field only Ctrl+Enter is. Some
+// buttons do what a key does.
 export function listen() {
+  Object.assign(keys, KEYS);
+  at("main").onclick = (event) => {
+    const button = event.target.closest("[data-key]");
+    if (button) keys[button.dataset.key](letterOf(button), event);
+  };
   form.onkeydown = (event) => {
     if (event.isComposing || event.altKey || (event.key === "Escape" && putDown())) return;
     const act = meaning(event);

@@ -3,8 +3,8 @@
 // `leave` ends it by aborting its signal.
 import { following, lookAhead, swap } from "./ahead.js";
 import {
-  begin, cards, draw, form, go, isFull, isRating, keys, letterOf, letters, measured, move,
-  place, ranked, ratings, setRating, tiers, worked,
+  begin, cards, draw, form, go, isFull, isRating, keys, letters, measured, move, place, ranked,
+  ratings, setRating, tiers, worked,
 } from "./bench.js";
 import { beginBoard } from "./board.js";
 import { add, clearOldDrafts, load, me, rememberSettings, store } from "./device.js";
@@ -12,7 +12,7 @@ import { content, keepDrafts } from "./drafts.js";
 import { followLine, latin, listen } from "./keys.js";
 import { hold } from "./lease.js";
 import { beginNotes } from "./notes.js";
-import { highest, insert, missing, unranked, whereIs } from "./order.js";
+import { about, highest, insert, unranked, whereIs } from "./order.js";
 import { entryOf, put, retry, send, watch } from "./outbox.js";
 import { beginReading, followPrompt, markWide, opened, saw } from "./reading.js";
 import { at, button, get, on, say, warn, words } from "./talk.js";
@@ -21,7 +21,8 @@ let page;
 let token;
 // Here only until this page's ranking has arrived: there was no next page.
 let stays;
-// What the page compares with, once that was asked for.
+// The script for comparing, once it was asked for, and what it made of this page.
+let script;
 let comparing;
 
 // How many were ranked on this device today (UTC).
@@ -49,7 +50,7 @@ async function submit(event) {
   event.preventDefault();
   if (form.ariaBusy === "true") return;
   if (!isFull()) {
-    warn(missing(tiers));
+    warn(about("missing", unranked(tiers)));
     return;
   }
   form.ariaBusy = true;
@@ -95,7 +96,7 @@ function after({ outcome, status, message, feedback }, kept) {
   else warn(words("unkept"));
 }
 
-// What rating.js and compare.js work with.
+// What compare.js and rating.js work with.
 const workbench = () => ({
   add, at, button, cards, form, get, go, highest, insert, isFull, latin, letters, markWide,
   measured, move, opened, ratings, say, setRating, unranked, warn, whereIs, words,
@@ -103,14 +104,26 @@ const workbench = () => ({
   order: () => tiers,
 });
 
-// `what`: pin, compare or tie. Its script comes when it is first needed.
+const rateFirst = async () => (await import(form.dataset.rating)).begin(workbench());
+
+// `what`: pin, compare or tie. All of it waits for one promise, so that what was asked
+// first happens first; and the dialog opens at once, so that the keys that follow are not
+// taken for the page's. A script that did not come is asked for again the next time.
 async function compare(what, letter) {
-  const script = await import(form.dataset.compare).catch(() => warn(words("offline")));
-  comparing ??= script?.begin(workbench());
-  comparing?.[what](letter);
+  const { signal } = page;
+  if (what === "compare") at("compare").showModal();
+  script ??= import(form.dataset.compare).catch(() => (script = null));
+  const arrived = await script;
+  if (signal.aborted) return;
+  comparing ??= arrived?.begin(workbench());
+  if (arrived) comparing[what](letter);
+  else {
+    at("compare").close();
+    warn(words("offline"));
+  }
 }
 
-async function start(news = "", previous = "") {
+function start(news = "", previous = "") {
   token = at("ranking")?.dataset.token;
   if (!token) {
     say(news);
@@ -124,17 +137,14 @@ async function start(news = "", previous = "") {
   rememberSettings();
   beginReading();
   comparing = null;
+  keys.P = (letter) => compare("pin", letter);
+  keys.V = (letter) => compare("compare", letter);
+  keys["="] = (letter) => compare("tie", letter);
   beginNotes();
   followPrompt();
   draw();
   const { body, at: when } = entryOf(token) ?? {};
   const restored = keepDrafts(body && { ...body, at: when });
-  keys.P = (letter) => letter && compare("pin", letter);
-  keys.V = (letter) => compare("compare", letter);
-  at("main").onclick = ({ target }) => {
-    const button = target.closest("[data-does]");
-    if (button) compare(button.dataset.does, letterOf(button));
-  };
   followLine();
   listen();
   hold(() => openNext());
@@ -152,7 +162,7 @@ async function start(news = "", previous = "") {
   say(`${news} ${task}. ${state}`.trim());
   const onA = at("start-on-a").checked && at(`t${letters[0]}`);
   (at("problem") ?? (onA || document.querySelector("h1"))).focus({ preventScroll: true });
-  if (form.dataset.rating) (await import(form.dataset.rating)).begin(workbench());
+  if (form.dataset.rating) rateFirst();
 }
 
 document.documentElement.classList.add("scripted");
@@ -164,4 +174,5 @@ watch((sent, news) => {
 });
 // Another tab has sent it.
 on("storage", () => stays && !entryOf(token) && openNext());
-on("popstate", () => location.reload());
+// Back to the page before; a link within this one says it too.
+on("popstate", () => location.pathname.includes(token) || location.reload());

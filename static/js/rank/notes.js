@@ -14,13 +14,11 @@ function visit(box) {
 }
 
 export function beginNotes() {
-  for (const opener of document.querySelectorAll("[data-opens]")) {
-    const { key, opens } = opener.dataset;
-    opener.onclick = keys[key] = () => at(opens).showModal();
-  }
   const skip = at("skip");
   at("skip-dialog").append(skip);
   skip.onsubmit = () => (skip.elements.active_ms.value = worked());
+  keys.S = () => at("skip-dialog").showModal();
+  keys["?"] = () => at("keys").showModal();
   keys.M = () => visit(at("note-box"));
   keys.T = (letter) => visit(at(`r${letter}`)?.querySelector(".flags"));
   form.oninput = ({ target }) => {

@@ -1,6 +1,6 @@
 // The order in the making: letter → tier, 1 is best, 0 is unranked. Every function
 // gives a new order and leaves the old one alone.
-import { words } from "./talk.js";
+import { plural, words } from "./talk.js";
 
 export const unranked = (tiers) => Object.keys(tiers).filter((l) => !tiers[l]);
 export const highest = (tiers) => Math.max(0, ...Object.values(tiers));
@@ -11,9 +11,9 @@ const withTier = (tiers, letter, tier) => ({ ...tiers, [letter]: tier });
 const used = (tiers) =>
   [...new Set(Object.values(tiers))].filter(Boolean).sort((a, b) => a - b);
 const mapped = (tiers, change) =>
-  Object.fromEntries(Object.entries(tiers).map(([l, tier]) => [l, tier && change(tier)]));
+  Object.fromEntries(Object.entries(tiers).map(([l, tier]) => [l, change(tier)]));
 
-// Without empty tiers between the others.
+// Without empty tiers between the others; what is unranked stays so.
 export function compacted(tiers) {
   const order = used(tiers);
   return mapped(tiers, (tier) => order.indexOf(tier) + 1);
@@ -23,8 +23,8 @@ export function compacted(tiers) {
 // never outnumber the letters, or the selects could not say them.
 export function insert(tiers, letter, tier) {
   const others = withTier(tiers, letter, 0);
-  const taken = Object.values(others).includes(tier);
-  const pushed = taken ? mapped(others, (t) => (t >= tier ? t + 1 : t)) : others;
+  const taken = used(others).includes(tier);
+  const pushed = mapped(others, (t) => (taken && t >= tier ? t + 1 : t));
   const order = withTier(pushed, letter, tier);
   return highest(order) > Object.keys(tiers).length ? compacted(order) : order;
 }
@@ -42,9 +42,8 @@ export function shift(tiers, letter, step) {
 
 // The unranked letter after `letter`, from the front again after the last.
 export function next(tiers, letter) {
-  const letters = Object.keys(tiers);
-  const from = letters.indexOf(letter) + 1;
-  return [...letters.slice(from), ...letters.slice(0, from)].find((l) => !tiers[l]);
+  const left = unranked(tiers);
+  return left.find((l) => l > letter) ?? left[0];
 }
 
 // "CA=B": C, then A and B tied. Other characters say nothing; a single letter that is
@@ -61,8 +60,8 @@ export function read(line, letters) {
       tie = false;
     }
   }
-  const left = unranked(tiers);
-  return left.length === 1 && !tie ? withTier(tiers, left[0], tier + 1) : tiers;
+  const [last, more] = unranked(tiers);
+  return last && !more && !tie ? withTier(tiers, last, tier + 1) : tiers;
 }
 
 export const write = (tiers) =>
@@ -72,15 +71,13 @@ export const write = (tiers) =>
 
 // --- In words; "of N" counts the highest tier in use ------------------------------
 
-export const listed = (letters) => letters.join(", ").replace(/, (\w)$/, " and $1");
+const listed = (letters) => letters.join(", ").replace(/, (\w)$/, " and $1");
 
 export const whereIs = (tiers, letter, key = "tier") =>
   words(tiers[letter] ? key : "unranked", tiers[letter]);
 
-export function missing(tiers) {
-  const letters = unranked(tiers);
-  return words(letters.length === 1 ? "missingOne" : "missing", listed(letters));
-}
+// A sentence about these letters, one or several.
+export const about = (key, letters) => plural(key, letters.length, listed(letters));
 
 function left(tiers) {
   const count = unranked(tiers).length;

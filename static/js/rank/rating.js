@@ -42,4 +42,5 @@ export function begin({
   at("to-ranking").onclick = toRanking;
   at("to-ratings").onclick = () => showStep(true);
   if (unranked(ratings()).length) showStep(true);
+  else setRating(false);
 }

@@ -2,8 +2,8 @@
 // fold, wide code that can be scrolled by keyboard, and what was seen of it all.
 import { cards, draw, measured, notes, signal } from "./bench.js";
 import { add } from "./device.js";
-import { listed } from "./order.js";
-import { at, on, words } from "./talk.js";
+import { about } from "./order.js";
+import { at, on } from "./talk.js";
 
 export function followPrompt() {
   const [prompt, bar] = [at("prompt"), at("prompt-bar")];
@@ -58,7 +58,6 @@ export function saw(gap) {
 export function beginReading() {
   for (const card of cards) {
     const text = card.querySelector(".text");
-    folder(card).onclick = () => fold([card]);
     // Nothing that has the focus stays hidden in a folded text.
     text.addEventListener("focusin", () => setFolded(card, false));
     if (!isFolded(card)) continue;
@@ -69,10 +68,7 @@ export function beginReading() {
     if (text.scrollHeight > text.clientHeight) measured.unread.push(card.dataset.letter);
     else setFolded(card, false);
   }
-  notes.push(() => {
-    const left = measured.unread;
-    return left[0] && words(left[1] ? "unread" : "unreadOne", listed(left));
-  });
+  notes.push(() => measured.unread[0] && about("unread", measured.unread));
   // Raw texts and other columns have another width.
   on("change", markWide, signal);
   markWide();

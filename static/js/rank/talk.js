@@ -11,7 +11,8 @@ export function on(signs, call, signal) {
 export const words = (key, ...values) =>
   at("words").dataset[key].replace(/%/g, () => values.shift());
 // The sentence for one thing, or for several.
-export const plural = (key, count) => words(count === 1 ? `${key}One` : key, count);
+export const plural = (key, count, said = count) =>
+  words(count === 1 ? `${key}One` : key, said);
 
 export const time = (when) => new Date(when).toTimeString().slice(0, 5);
 
@@ -39,12 +40,11 @@ const TIMEOUT = 10_000;
 // Signing in again changes the token, so it is read when it is sent.
 const csrf = () => /csrftoken=(\w+)/.exec(document.cookie)?.[1];
 
-function outcomeOf({ ok, status }) {
-  if (ok) return "done";
-  if (status === 401 || status === 403) return "signedOut";
-  if (status === 409 || status === 422) return "refused";
-  return status < 500 && status !== 429 ? "blocked" : "unreached";
-}
+const OUTCOMES = {
+  401: "signedOut", 403: "signedOut", 409: "refused", 422: "refused", 429: "unreached",
+};
+const outcomeOf = ({ ok, status }) =>
+  ok ? "done" : OUTCOMES[status] ?? (status < 500 ? "blocked" : "unreached");
 
 // The server's answer to `body`, with `outcome`: done, signedOut, refused (it says what
 // to mend), unreached (try again, after `wait` seconds if it says so), or blocked; `code`

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0007_unseen_prompts_come_again'),
+        ('annotation', '0008_a_session_names_its_account'),
     ]
 
     operations = [

@@ -1,0 +1,98 @@
+"""For each address that writes, a body with which it does write."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from annotation.models import Terms
+from tests.test_access_matrix import Cast
+
+RANKS = {"A": 1, "B": 2, "C": 2, "D": 3}
+Place = Mapping[str, Any]
+Body = dict[str, Any]
+
+A_PROMPT = (
+    b'{"id": "new", "prompt": "Why?", "responses": ['
+    b'{"id": "a", "text": "1"}, {"id": "b", "text": "2"},'
+    b' {"id": "c", "text": "3"}, {"id": "d", "text": "4"}]}\n'
+)
+SETTINGS = {
+    "title": "Tides",
+    "flags": "wrong",
+    "lease_minutes": "31",
+    "bad_prompt_votes": "2",
+    "editable_rankings": "5",
+    "editable_minutes": "60",
+    "gold_fraction": "0",
+    "repeat_fraction": "0",
+}
+PROJECT = {"title": "New", "slug": "new", "overlap": "1", "overlap_fraction": "1"}
+MEMBER = {"email": "carol@example.org", "name": "Carol", "role": "labeler"}
+
+
+def _terms(cast: Cast, place: Place) -> Body:
+    Terms.objects.create(project=cast.project, version=1, text="Be kind.")
+    return {"version": "1"}
+
+
+def _ranking_form(cast: Cast, place: Place) -> Body:
+    tiers = {f"tier_{letter}": str(tier) for letter, tier in RANKS.items()}
+    return {"submission_uuid": str(uuid4()), **tiers}
+
+
+def _submission(cast: Cast, place: Place) -> Body:
+    return {"submission_uuid": str(uuid4()), "ranks": RANKS}
+
+
+def _a_file(cast: Cast, place: Place) -> Body:
+    return {"file": SimpleUploadedFile("prompts.jsonl", A_PROMPT)}
+
+
+def _always(**body: Any) -> Callable[[Cast, Place], Body]:
+    return lambda cast, place: dict(body)
+
+
+FORMS: dict[str, Callable[[Cast, Place], Body]] = {
+    "make_token": _always(days="1"),
+    "time_zone": _always(time_zone="Europe/Paris"),
+    "create_project": _always(**PROJECT, lease_minutes="30"),
+    "add_instructions": _always(text="Be fairer."),
+    "project_settings": _always(**SETTINGS),
+    "project_overlap": _always(overlap="3", fraction="1", confirmed="on"),
+    "agree": _terms,
+    "add_terms": _always(text="Be kind."),
+    "report_problem": _always(text="It is cut off."),
+    "answer_report": lambda cast, place: {f"{place['pk']}-answer": "Mended."},
+    "add_member": _always(**MEMBER),
+    "fresh_link": _always(),
+    "pause_member": _always(),
+    "decide_qualification": _always(decision="passed"),
+    "rank_claim": _always(),
+    "rank_prefetch": _always(),
+    "rank_prompt": _ranking_form,
+    "rank_renew": _always(),
+    "rank_release": _always(),
+    "rank_skip": _always(reason="bad_prompt"),
+    "take_prompt_out": _always(reason="A double."),
+    "import_prompts": _a_file,
+    "cancel_run": _always(),
+}
+JSON: dict[str, Callable[[Cast, Place], Body]] = {
+    "api_claim": _always(),
+    "api_draft": _always(rev=0, ranks=RANKS),
+    "api_heartbeat": _always(),
+    "api_release": _always(),
+    "api_skip": _always(reason="bad_prompt"),
+    "api_submit": _submission,
+}
+# What writes nothing in the state that the table of addresses makes, or what is not
+# ours to offer fields for: only sent a wrong body, which must change nothing.
+NOTHING_TO_WRITE = {
+    *("sign_in_link", "account_login", "account_logout", "account_change_password"),
+    *("account_set_password", "account_reset_password", "revoke_token"),
+    *("account_reset_password_from_key", "start_generation", "cancel_generation"),
+    *("resume_member", "restore_prompt", "import_rankings", "freeze_dataset"),
+    *("retrain", "use_model"),
+}

@@ -1,0 +1,103 @@
+"""S16: a session has a new key at each sign-in, and ends with its password.
+
+How long a session lives is not among it yet.
+"""
+
+import pytest
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.test import Client
+from django.urls import reverse
+from knox.models import AuthToken
+
+from annotation.models import User
+
+pytestmark = pytest.mark.django_db
+PASSWORD, ANOTHER = "a quite long password", "another quite long password"
+KEY = settings.SESSION_COOKIE_NAME
+
+
+@pytest.fixture
+def ada() -> User:
+    return User.objects.create_user("ada@example.org", PASSWORD)
+
+
+def sign_in(browser: Client, password: str = PASSWORD) -> str:
+    """The key of the session that it makes."""
+    form = {"login": "ada@example.org", "password": password}
+    browser.post(reverse("account_login"), form)
+    return browser.cookies[KEY].value
+
+
+def is_in(browser: Client) -> bool:
+    return browser.get(reverse("tokens")).status_code == 200
+
+
+def with_key(key: str) -> Client:
+    browser = Client()
+    browser.cookies[KEY] = key
+    return browser
+
+
+def test_a_key_that_somebody_planted_opens_nothing_after_sign_in(ada: User) -> None:
+    """Somebody gives ada their own key, of a session without an account."""
+    planted = Client().session
+    planted["theirs"] = True
+    planted.save()
+    assert planted.session_key is not None
+    hers = with_key(planted.session_key)
+    key = sign_in(hers)
+    assert key != planted.session_key
+    assert is_in(hers)
+    assert not is_in(with_key(planted.session_key))
+    assert not Session.objects.filter(session_key=planted.session_key).exists()
+
+
+def test_the_key_of_a_session_is_for_this_site_and_for_no_script(ada: User) -> None:
+    browser = Client()
+    sign_in(browser)
+    cookie = browser.cookies[KEY]
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
+    assert not cookie["domain"]
+
+
+def test_signing_out_ends_the_session_for_whoever_has_its_key(ada: User) -> None:
+    browser = Client()
+    key = sign_in(browser)
+    assert is_in(with_key(key))
+    browser.post(reverse("account_logout"))
+    assert not is_in(with_key(key))
+    assert not Session.objects.filter(session_key=key).exists()
+
+
+def test_a_new_password_ends_other_sessions_and_every_token(ada: User) -> None:
+    """The browser in which it was changed stays signed in, under a new key."""
+    here, elsewhere = Client(), Client()
+    key, _ = sign_in(here), sign_in(elsewhere)
+    _, token = AuthToken.objects.create(user=ada)
+    stranger = User.objects.create_user("bob@example.org", PASSWORD)
+    AuthToken.objects.create(user=stranger)
+    program = Client(headers={"Authorization": f"Token {token}"})
+    assert is_in(elsewhere)
+    assert program.get(reverse("api_schema")).status_code == 200
+
+    form = {"oldpassword": PASSWORD, "password1": ANOTHER, "password2": ANOTHER}
+    changed = here.post(reverse("account_change_password"), form)
+    assert changed.status_code == 302
+    assert is_in(here)
+    assert here.cookies[KEY].value != key
+    assert not is_in(with_key(key))
+    assert not is_in(elsewhere)
+    assert program.get(reverse("api_schema")).status_code == 401
+    assert [one.user for one in AuthToken.objects.all()] == [stranger]
+
+
+def test_a_wrong_old_password_ends_nothing(ada: User) -> None:
+    here = Client()
+    sign_in(here)
+    AuthToken.objects.create(user=ada)
+    form = {"oldpassword": "wrong", "password1": ANOTHER, "password2": ANOTHER}
+    assert here.post(reverse("account_change_password"), form).status_code == 200
+    assert is_in(here)
+    assert AuthToken.objects.filter(user=ada).exists()
