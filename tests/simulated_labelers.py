@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking.rank_table import FloatArray, IntArray, RankTable
-from tests.ranking.ranked import Ranked
+from ranking.weeks import iso_weeks
+from tests.ranking.ranked import Ranked, by_tag
 
 CHARACTERS_PER_WORD = 6
 WORKDAYS = 5
@@ -134,9 +135,9 @@ class Simulation:
             for rows in [k == size]
         ]
 
-    def tags_by_prompt(self) -> dict[int, list[str]]:
+    def prompts_by_tag(self) -> dict[str, list[int]]:
         """The tags as the agreement report takes them."""
-        return dict(enumerate(self.tags))
+        return by_tag(dict(enumerate(self.tags)))
 
     def rows(self) -> list[Ranked]:
         """The same rankings one by one, responses called r1, r2, …"""
@@ -331,13 +332,3 @@ def _moments(
     morning = setting.first_day + (7 * weeks + weekday).astype("timedelta64[D]")
     moments: Times = morning + (spent - before).astype("timedelta64[s]")
     return moments
-
-
-def iso_weeks(moments: Times) -> IntArray:
-    """ISO year and week of each moment, as 202647: those of its Thursday."""
-    days = moments.astype("datetime64[D]").astype(np.int64)
-    thursday = (days - (days + 3) % 7 + 3).astype("datetime64[D]")
-    new_year = thursday.astype("datetime64[Y]")
-    week: IntArray = (thursday - new_year).astype(np.int64) // 7 + 1
-    year: IntArray = new_year.astype(np.int64) + 1970
-    return year * 100 + week

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from ranking.agreement import report
+from ranking.weeks import iso_weeks
 from tests.simulated_labelers import (
     Labeler,
     Setting,
     Simulation,
     expected_agreement,
-    iso_weeks,
     noise_for,
     simulate,
 )
