@@ -36,7 +36,7 @@ from ranking.withdrawal import (
 from rm_training.models import RewardModel, TrainingRun
 from tests.annotation.test_queue import claimed
 from tests.conftest import make_member, make_prompt
-from tests.ranking.test_handover_races import meanwhile
+from tests.racing import meanwhile
 
 pytestmark = pytest.mark.django_db
 
@@ -333,7 +333,7 @@ def test_the_page_names_what_it_touches_before_anybody_confirms(
     browser = signed_in(admin)
     address = f"/p/tides/members/{alice.pk}"
     assert f"{address}/withdrawal/" in browser.get(f"{address}/").content.decode()
-    with django_assert_num_queries(7):  # session, user, membership, four of its own
+    with django_assert_num_queries(6):  # session, membership, four of its own
         page = browser.get(f"{address}/withdrawal/").content.decode()
     assert dataset.name in page
     assert f"Model of run {run.pk}" in page

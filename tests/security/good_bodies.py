@@ -69,6 +69,7 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "add_member": _always(**MEMBER),
     "fresh_link": _always(),
     "pause_member": _always(),
+    "withdraw_labeler": _always(reason="Careless work."),
     "decide_qualification": _always(decision="passed"),
     "rank_claim": _always(),
     "rank_prefetch": _always(),
@@ -94,6 +95,12 @@ NOTHING_TO_WRITE = {
     *("sign_in_link", "account_login", "account_logout", "account_change_password"),
     *("account_set_password", "account_reset_password", "revoke_token"),
     *("account_reset_password_from_key", "start_generation", "cancel_generation"),
-    *("resume_member", "restore_prompt", "import_rankings", "freeze_dataset"),
+    *(
+        "resume_member",
+        "reinstate_labeler",
+        "restore_prompt",
+        "import_rankings",
+        "freeze_dataset",
+    ),
     *("retrain", "use_model"),
 }

@@ -44,7 +44,7 @@ PROJECT_PAGES = {
 # Of single things: see `places`.
 THING_PAGES = {
     *("prompt", "labeler", "dataset", "run", "run_live", "rank_prompt"),
-    *("training_feedback", "rank"),
+    *("training_feedback", "rank", "withdrawal"),
 }
 # Files and data, and pages of people who are not signed in.
 NOT_PAGES = {
@@ -53,6 +53,7 @@ NOT_PAGES = {
     *("account_reset_password_from_key", "account_reset_password_from_key_done"),
     *("hours_csv", "dataset_file", "run_metrics", "run_figure"),
     *("api_schema", "api_history", "api_compare"),
+    *("api_agreement", "api_own_agreement"),
 }
 CANARY = "__xss"
 
@@ -62,6 +63,7 @@ def places(planted: Planted) -> dict[str, list[list[object]]]:
     return {
         "prompt": [[prompt.pk] for prompt in planted.prompts],
         "labeler": [[labeler.pk] for labeler in planted.labelers],
+        "withdrawal": [[labeler.pk] for labeler in planted.labelers],
         "dataset": [[planted.dataset.name]],
         "run": [[planted.run.pk]],
         "run_live": [[planted.run.pk]],
