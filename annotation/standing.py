@@ -1,7 +1,8 @@
 """Whether a labeler is handed work: paused by an admin, qualified or not."""
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from psycopg.errors import RestrictViolation
 
 from annotation import queue
 from annotation.models import Assignment, Membership, Qualification, User
@@ -24,9 +25,26 @@ def pause(labeler: Membership) -> int:
     return sum(queue.take_back(assignment) for assignment in held)
 
 
+class StillWithdrawnError(Exception):
+    """What they rank would count for nothing: their work is withdrawn."""
+
+
 def resume(labeler: Membership) -> None:
-    """Hand this labeler work again."""
-    Membership.objects.filter(pk=labeler.pk).update(paused_at=None)
+    """Hand this labeler work again.
+
+    Raises StillWithdrawnError where a trigger (a_withdrawn_labeler_stays_paused) says
+    so: withdrawals are known to a later room.
+    """
+    try:
+        with transaction.atomic():
+            Membership.objects.filter(pk=labeler.pk).update(paused_at=None)
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, RestrictViolation):
+            raise
+        raise StillWithdrawnError(
+            f"{labeler.name} stays paused: their rankings are withdrawn, and new ones"
+            " would count for nothing. Reinstate them first."
+        ) from error
 
 
 def decide_qualification(

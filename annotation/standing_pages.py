@@ -53,8 +53,12 @@ def pause(member: Member, membership_id: int) -> HttpResponseBase:
 def resume(member: Member, membership_id: int) -> HttpResponseBase:
     """Hand somebody work again."""
     found = _labeler_of(member, membership_id)
-    standing.resume(found)
-    messages.success(member.request, f"{found.name} is handed work again.")
+    try:
+        standing.resume(found)
+    except standing.StillWithdrawnError as refusal:
+        messages.error(member.request, str(refusal))
+    else:
+        messages.success(member.request, f"{found.name} is handed work again.")
     return redirect("labeler", member.project.slug, membership_id)
 
 

@@ -27,6 +27,7 @@ from ranking.export import KINDS, manifest_of, write
 from ranking.filters import INCLUDABLE, POOLS, InvalidFilter, filters_from_query
 from ranking.imports import import_rankings
 from ranking.models import Dataset, PromptSplit, Split
+from ranking.withdrawal import withdrawn_from
 
 log = structlog.get_logger(__name__)
 RESEARCHERS: Final = (Role.RESEARCHER, Role.ADMIN)
@@ -91,6 +92,7 @@ def _dataset_page(
         "dataset": found,
         "splits": splits,
         "filters": filters,
+        "withdrawn": withdrawn_from(found),
         "refusal": refusal,
     }
     return render(member.request, "ranking/dataset.html", context, status=status)

@@ -81,35 +81,47 @@ class Filters:
 
 
 def rankings_that_count(
-    project: Project, filters: Filters, *, with_repeats: bool = False
+    project: Project,
+    filters: Filters,
+    *,
+    with_repeats: bool = False,
+    even_of: int | None = None,
 ) -> RankingQuerySet:
     """The project's rankings that count and match the filters.
 
     That is: current, counted (or included by name), on prompts of the purpose work
-    that nobody took out, repeat 0. Repeats count in nothing but a labeler's agreement
-    with themselves, so only the agreement report asks for them. Imported rankings
-    belong to the random pool.
+    that nobody took out, repeat 0, of labelers whose work is not withdrawn (`even_of`
+    one who is, by membership). Repeats count in nothing but a labeler's agreement with
+    themselves, so only the agreement report asks for them. Imported rankings belong to
+    the random pool.
     """
     status = {RankingStatus.COUNTED.value} | filters.include
-    rows = Ranking.objects.current().filter(
-        project=project,
-        status__in=sorted(status),
-        assignment__prompt__purpose=Purpose.WORK,
-        assignment__prompt__rejection__isnull=True,
+    rows = (
+        Ranking.objects.current()
+        .not_withdrawn(but=even_of)
+        .filter(
+            project=project,
+            status__in=sorted(status),
+            assignment__prompt__purpose=Purpose.WORK,
+            assignment__prompt__rejection__isnull=True,
+        )
     )
     if not with_repeats:
         rows = rows.filter(assignment__repeat=0)
     return rows.filter(_about_the_ranking(filters) & _about_the_prompt(filters))
 
 
-def gold_rankings(project: Project, filters: Filters) -> RankingQuerySet:
+def gold_rankings(
+    project: Project, filters: Filters, *, even_of: int | None = None
+) -> RankingQuerySet:
     """The rankings that match the filters and count in nothing but `gold`.
 
     The first, counted ones of prompts that teach or test: training, qualification and
-    gold prompts that nobody took out. Not their corrections: after a training prompt
-    its labeler has seen the right order, and the three must mean the same.
+    gold prompts that nobody took out, withdrawn labelers left out as above. Not their
+    corrections: after a training prompt its labeler has seen the right order, and the
+    three must mean the same.
     """
-    rows = Ranking.objects.filter(
+    rows = Ranking.objects.not_withdrawn(but=even_of).filter(
         project=project,
         revises__isnull=True,
         status=RankingStatus.COUNTED,

@@ -12,10 +12,10 @@ from django.db.models import Q
 from psycopg.errors import LockNotAvailable
 
 from annotation import queue
-from annotation.models import Assignment, Membership, Response
+from annotation.models import Assignment, AssignmentSource, Membership, Response
 from annotation.prepared import Given, Prepared
 from annotation.queue import SlotAfter
-from annotation.shown import as_shown, responses_of
+from annotation.shown import as_shown
 from ranking import entry
 from ranking.asked import asked
 from ranking.desk import labeler_of
@@ -30,6 +30,7 @@ from ranking.models import (
 from ranking.placements import place
 from ranking.ratings import check_flags, check_note, check_ratings, contradictions
 from ranking.weak_order import check_complete, dense_ranks
+from ranking.withdrawal import is_withdrawn, responses_with_withdrawal
 
 STATUS = {
     SlotAfter.FILLED: RankingStatus.COUNTED,
@@ -144,7 +145,8 @@ def submit(*, membership: Membership, token: str, submission: Submission) -> Sub
        was refused is kept too, once. The key is unique in the database as well
        (ranking_ranking_submission_uuid_key).
     5. Close the assignment, which says whether the ranking counts; a late one is
-       kept and marked.
+       kept and marked. A withdrawal of the labeler's work locks the assignment too, so
+       it sees this answer, or this answer sees it.
     6. Insert the ranking and its placements, and drop the draft; at commit a trigger
        checks that every response is placed exactly once.
 
@@ -187,8 +189,7 @@ def _store(assignment: Assignment, submission: Submission) -> Submitted | Confli
     stored = _stored_already(history, submission, body)
     if stored is not None:
         return Submitted(ranking=stored, replayed=True)
-    responses = responses_of(assignment)
-    shown = as_shown(assignment, responses)
+    shown = as_shown(assignment, responses_with_withdrawal(assignment))
     _check(assignment, submission, shown)
     conflict = _conflict(submission, found, assignment, shown)
     if conflict is not None:
@@ -273,7 +274,7 @@ def _insert(
         project_id=assignment.project_id,
         assignment=assignment,
         revises=revises[0] if revises else None,
-        status=STATUS[queue.complete(assignment)],
+        status=_status(assignment, shown, revises),
         submission_uuid=submission.uuid,
         body_sha256=submission.body_sha256(assignment.token),
         instructions_id=assignment.instructions_id,
@@ -287,3 +288,18 @@ def _insert(
     clear_draft(assignment)
     entry.answered(ranking)
     return Submitted(ranking=ranking)
+
+
+def _status(
+    assignment: Assignment, shown: Mapping[str, Response], revises: list[Ranking]
+) -> RankingStatus:
+    """Close the assignment; whether the ranking counts.
+
+    Not if the labeler's work has been withdrawn: then it takes no slot, and one that
+    they still hold goes to others. A correction is worth what it corrects.
+    """
+    of_the_queue = assignment.source == AssignmentSource.QUEUE
+    if not of_the_queue or not is_withdrawn(shown.values()):
+        return STATUS[queue.complete(assignment)]
+    queue.take_back(assignment)
+    return RankingStatus(revises[0].status) if revises else RankingStatus.SURPLUS

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from rm_training import views
+from rm_training import views, withdrawal_pages
 
 urlpatterns = [
     path("p/<slug:slug>/runs/", views.runs, name="runs"),
@@ -19,4 +19,19 @@ urlpatterns = [
         name="run_figure",
     ),
     path("p/<slug:slug>/models/<int:pk>/use/", views.use_model, name="use_model"),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/withdrawal/",
+        withdrawal_pages.withdrawal,
+        name="withdrawal",
+    ),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/withdraw/",
+        withdrawal_pages.withdraw_labeler,
+        name="withdraw_labeler",
+    ),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/reinstate/",
+        withdrawal_pages.reinstate_labeler,
+        name="reinstate_labeler",
+    ),
 ]

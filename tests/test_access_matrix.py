@@ -275,6 +275,9 @@ ROWS = {
     "pause_member": row(the_labelers_membership, POST=ADMINS),
     "resume_member": row(the_labelers_membership, POST=ADMINS),
     "decide_qualification": row(the_labelers_membership, POST=ADMINS),
+    "withdrawal": row(the_labelers_membership, GET=ADMINS),
+    "withdraw_labeler": row(the_labelers_membership, POST=ADMINS),
+    "reinstate_labeler": row(the_labelers_membership, POST=ADMINS),
     # Ranking
     "rank": row(GET=LABELERS),
     "rank_claim": row(POST=LABELERS),

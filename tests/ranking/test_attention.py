@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation.models import AssignmentSource, Membership, Project, Purpose, Role
-from ranking.attention import Attention, Rate, attention, is_untouched, same_again
+from ranking.attention import Attention, attention
 from ranking.gold import Score
+from ranking.quality import Rate, is_untouched, same_again
 from tests.conftest import make_member, make_prompt
 from tests.ranking.checks import GOLD, make_check
 from tests.ranking.rows import revise, store_ranking
@@ -93,11 +94,11 @@ def test_the_counts_are_right(
     store_ranking(make_check(project, Purpose.GOLD, "g2"), alice, TIED)
     store_ranking(make_check(project, Purpose.TRAINING, "t1"), alice, TIED)
     hers = signals(project)["alice"]
-    assert hers.all_tied == Rate(1, 5)
-    assert hers.never_tied == Rate(3, 5)
-    assert hers.untouched == Rate(1, 3)
-    assert hers.unread == Rate(1, 2)
-    assert hers.hurried == Rate(1, 2)
+    assert hers.habits.all_tied == Rate(1, 5)
+    assert hers.habits.never_tied == Rate(3, 5)
+    assert hers.habits.untouched == Rate(1, 3)
+    assert hers.habits.unread == Rate(1, 2)
+    assert hers.habits.hurried == Rate(1, 2)
     # r3 and r4 changed places: 5 of 6 on one prompt, so no interval.
     consistent = hers.self_consistency
     assert (consistent.agree, consistent.comparable, consistent.interval) == (
@@ -108,7 +109,7 @@ def test_the_counts_are_right(
     assert (hers.gold.agree, hers.gold.comparable) == (5, 10)
     assert hers.gold.interval is not None
     his = signals(project)["bob"]
-    assert his.all_tied.value is None
+    assert his.habits.all_tied.value is None
     assert his.gold.value is None
 
 
@@ -121,7 +122,7 @@ def test_less_time_than_a_fast_reader_needs_is_hurried(
     for number, seconds in enumerate((1.03, 1.05), start=1):
         prompt = make_prompt(project, f"p{number}")
         store_ranking(prompt, alice, STRICT, active_seconds=seconds)
-    assert signals(project)["alice"].hurried == Rate(1, 2)
+    assert signals(project)["alice"].habits.hurried == Rate(1, 2)
 
 
 @pytest.mark.django_db
@@ -146,8 +147,8 @@ def test_a_quick_correction_makes_no_careful_reader_hurried(
     )
     revise(hasty, TIED, active_seconds=0.6, telemetry={"unread": ["A"]})
     hers = signals(project)["alice"]
-    assert hers.hurried == Rate(1, 2)
-    assert hers.unread == Rate(1, 2)
+    assert hers.habits.hurried == Rate(1, 2)
+    assert hers.habits.unread == Rate(1, 2)
 
 
 @pytest.mark.django_db
@@ -155,8 +156,8 @@ def test_only_what_came_since_counts(project: Project, alice: Membership) -> Non
     noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
     store_ranking(make_prompt(project), alice, TIED, submitted_at=noon)
     late = signals(project, since=datetime(2026, 11, 21, tzinfo=UTC))["alice"]
-    assert late.all_tied.of == 0
-    assert signals(project, since=noon)["alice"].all_tied == Rate(1, 1)
+    assert late.habits.all_tied.of == 0
+    assert signals(project, since=noon)["alice"].habits.all_tied == Rate(1, 1)
 
 
 @pytest.mark.django_db

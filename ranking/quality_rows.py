@@ -1,0 +1,183 @@
+"""What labelers answered, from rows to the plain answers that `quality` reads."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import NamedTuple
+
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import F, FloatField, TextField
+from django.db.models.fields.json import KeyTransform
+from django.db.models.functions import Cast, Collate, Length
+
+from annotation.models import Prompt
+from ranking.models import Ranking, RankingQuerySet
+from ranking.quality import Answer
+from ranking.quality_lines import CHARACTERS_PER_WORD
+
+RANDOM_POOL = "random"  # the sample that agreement is measured on
+
+
+@dataclass(slots=True)
+class Answers:
+    """One labeler's rankings: the prompts they ranked, and what they ranked again.
+
+    `work` has one answer for each prompt, `repeats` those of prompts that came again.
+    The first of a prompt holds the ranks of the later ones as `again`.
+    """
+
+    work: list[Answer] = field(default_factory=list)
+    repeats: list[Answer] = field(default_factory=list)
+
+    @property
+    def all(self) -> list[Answer]:
+        """Every ranking."""
+        return [*self.work, *self.repeats]
+
+
+class _Row(NamedTuple):
+    assignment: int
+    prompt: int
+    labeler: int
+    repeat: int
+    pool: str
+    display_order: list[int] | None  # None: imported
+    ranks: list[int]  # in the order of the responses' ids, as display_order counts
+
+
+@dataclass(slots=True)
+class _Spent:
+    """On one prompt by one labeler, over the first ranking and its corrections."""
+
+    at: datetime | None = None
+    seconds: float | None = None  # None: no page timed it
+    unread: frozenset[str] | None = None  # letters; None: no page measured it
+
+    def add(
+        self, at: datetime, seconds: float | None, unread: list[str] | None
+    ) -> None:
+        """A text that was opened on any of the pages has been read."""
+        self.at = at if self.at is None else min(self.at, at)
+        if seconds is not None:
+            self.seconds = (self.seconds or 0.0) + seconds
+        if unread is not None:
+            left = frozenset(unread)
+            self.unread = left if self.unread is None else self.unread & left
+
+
+class _Read(NamedTuple):
+    words: float
+    lengths: list[int]
+
+
+def answers_by_labeler(
+    rankings: RankingQuerySet, *, only: Collection[int] | None = None
+) -> defaultdict[int, Answers]:
+    """The answers among these rankings, by membership. Three queries.
+
+    `only` are the labelers wanted; rankings of others stand beside theirs. On prompts
+    of the targeted pool they do not: these never measure agreement.
+    """
+    rows = _rows(rankings)
+    wanted = [row for row in rows if only is None or row.labeler in only]
+    read = _read({row.prompt for row in wanted})
+    spent = _spent({row.assignment for row in wanted})
+    by_prompt = _by_prompt(rows)
+    found: defaultdict[int, Answers] = defaultdict(Answers)
+    for row in wanted:
+        ranked = by_prompt[row.prompt]
+        answer = replace(
+            _answer(row, spent[row.assignment], read[row.prompt]),
+            others=[] if row.repeat else list(_others(row, ranked)),
+            again=_again(row, ranked),
+        )
+        mine = found[row.labeler]
+        (mine.repeats if row.repeat else mine.work).append(answer)
+    return found
+
+
+def _rows(rankings: RankingQuerySet) -> list[_Row]:
+    found = (
+        rankings.annotate(
+            ranks=ArrayAgg(
+                "placements__rank",
+                order_by=Collate(F("placements__response__external_id"), "C"),
+            ),
+        )
+        .order_by("pk")
+        .values_list(
+            "assignment",
+            "assignment__prompt",
+            "assignment__labeler",
+            "assignment__repeat",
+            "assignment__pool",
+            "assignment__display_order",
+            "ranks",
+        )
+    )
+    return [_Row(*row) for row in found]
+
+
+def _by_prompt(rows: Iterable[_Row]) -> defaultdict[int, list[_Row]]:
+    found: defaultdict[int, list[_Row]] = defaultdict(list)
+    for row in rows:
+        found[row.prompt].append(row)
+    return found
+
+
+def _others(mine: _Row, ranked: Iterable[_Row]) -> Iterator[list[int]]:
+    for row in ranked:
+        both_random = row.pool == mine.pool == RANDOM_POOL
+        if both_random and row.labeler != mine.labeler and not row.repeat:
+            yield row.ranks
+
+
+def _again(mine: _Row, ranked: Iterable[_Row]) -> list[list[int]]:
+    """Their later rankings of this prompt, if this is the first that is looked at."""
+    own = [row for row in ranked if row.labeler == mine.labeler]
+    if any(row.repeat < mine.repeat for row in own):
+        return []
+    return [row.ranks for row in own if row.repeat > mine.repeat]
+
+
+def _answer(row: _Row, spent: _Spent, read: _Read) -> Answer:
+    assert spent.at is not None  # it has a ranking
+    return Answer(
+        prompt=row.prompt,
+        at=spent.at.timestamp(),
+        ranks=row.ranks,
+        display_order=row.display_order,
+        lengths=read.lengths,
+        words=read.words,
+        seconds=spent.seconds,
+        unread=spent.unread,
+    )
+
+
+def _spent(assignments: set[int]) -> defaultdict[int, _Spent]:
+    """By assignment. One query."""
+    rows = (
+        Ranking.objects.filter(assignment__in=assignments)
+        .annotate(unread=KeyTransform("unread", "telemetry"))
+        .values_list("assignment", "submitted_at", "active_seconds", "unread")
+    )
+    spent: defaultdict[int, _Spent] = defaultdict(_Spent)
+    for assignment, at, seconds, unread in rows:
+        spent[assignment].add(at, seconds, unread)
+    return spent
+
+
+def _read(prompts: set[int]) -> dict[int, _Read]:
+    """About how many words there are to read, and each text's length. One query."""
+    found = Prompt.objects.filter(pk__in=prompts).annotate(
+        asked=Cast(Length(Cast("messages", TextField())), FloatField()),
+        lengths=ArrayAgg(
+            Length("responses__text"),
+            order_by=Collate(F("responses__external_id"), "C"),
+        ),
+    )
+    return {
+        pk: _Read((asked + sum(lengths)) / CHARACTERS_PER_WORD, lengths)
+        for pk, asked, lengths in found.values_list("pk", "asked", "lengths")
+    }
