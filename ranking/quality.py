@@ -9,6 +9,7 @@ a bootstrap over prompts, from FEWEST_PROMPTS on.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import median
 
 import numpy as np
 
@@ -183,6 +184,15 @@ def seconds_per_100_words(answers: Sequence[Answer]) -> Measure:
     return resampled(rows.T, lambda c: ratio(c[0], c[1]), missing=NO_SECONDS)
 
 
+def median_pace(answers: Sequence[Answer]) -> float | None:
+    """The median over rankings of seconds for 100 words; None where none was timed.
+
+    One long break does not move it, as it moves the sums of `seconds_per_100_words`.
+    """
+    paces = [100 * a.seconds / a.words for a in answers if a.seconds and a.words > 0]
+    return median(paces) if paces else None
+
+
 def position_bias(answers: Sequence[Answer]) -> Measure:
     """The slope of the mid-rank on the place on the page, as in `bias.position_bias`:
     +1 always ranked in the order shown, -1 always the reverse."""
@@ -196,15 +206,24 @@ def position_bias(answers: Sequence[Answer]) -> Measure:
     return beside(slope, POSITION)
 
 
+def places_and_mid_ranks(
+    ranks: Sequence[int], display_order: Sequence[int]
+) -> tuple[FloatArray, FloatArray]:
+    """Of two responses or more, first shown first: place and mid-rank `(K,)`, both
+    from -½, first and best, to ½."""
+    shown = np.array([ranks[response] for response in display_order])
+    places: FloatArray = np.arange(len(shown)) / (len(shown) - 1) - 0.5
+    ahead = np.sign(shown[:, None] - shown[None, :]).sum(axis=1)
+    mid_ranks: FloatArray = ahead / (2 * (len(shown) - 1))
+    return places, mid_ranks
+
+
 def _place_and_rank(
     ranks: Sequence[int], display_order: Sequence[int]
 ) -> tuple[float, float]:
-    """Σ products and Σ squares of place and mid-rank, both from -½ to ½."""
-    shown = np.array([ranks[response] for response in display_order])
-    places = np.arange(len(shown)) / (len(shown) - 1) - 0.5
-    ahead = np.sign(shown[:, None] - shown[None, :]).sum(axis=1)
-    mid_rank = ahead / (2 * (len(shown) - 1))
-    return float(places @ mid_rank), float(places @ places)
+    """Σ products and Σ squares of place and mid-rank."""
+    places, mid_ranks = places_and_mid_ranks(ranks, display_order)
+    return float(places @ mid_ranks), float(places @ places)
 
 
 def length_bias(answers: Sequence[Answer]) -> Comparison:

@@ -4,7 +4,7 @@ Nothing is deleted. The rankings stay, frozen datasets and the models made of th
 and a withdrawal can be ended.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
@@ -105,7 +105,7 @@ def _lock(labeler: Membership) -> None:
     Membership.objects.select_for_update(no_key=True, of=("self",)).get(pk=labeler.pk)
 
 
-def responses_with_withdrawal(assignment: Assignment) -> list[Response]:
+def responses_with_withdrawal(assignment: Assignment) -> Sequence[Response]:
     """The responses to rank, each with whether the assignment's labeler is withdrawn:
     asked with a statement that submit makes anyway, after it has locked the assignment.
     """
