@@ -23,7 +23,7 @@ from ranking.quality_sittings import Fatigue, fatigue
 # The latest ones: what a person did years ago says little of today, and a page that
 # somebody waits for must not grow with it.
 MOST_RANKINGS: Final = 2_000
-MOST_LISTED: Final = 300  # on a page with everybody's
+MOST_LISTED: Final = 250  # on a page with everybody's
 NO_GOLD: Final = "no gold prompt was ranked"
 
 
@@ -63,11 +63,11 @@ class Card:
         return {
             "agreement with others": self.agreement,
             "gold": self.gold,
-            "self-consistency": self.self_consistency,
+            "agreement with self": self.self_consistency,
             "position bias": self.position_bias,
             "length bias": self.length_bias.difference,
             "ties": self.tie_rate.difference,
-            "hurried": self.hurried,
+            "faster than reading": self.hurried,
             "fatigue": self.fatigue.agreement,
         }
 

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, PercentFormatter
 
 from ranking.drawing import DARK, LIGHT, Palette, dress
 from ranking.quality import Answer
@@ -71,6 +71,8 @@ def pace_chart(
         axes.set_xscale("log")
         axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
+        if known:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
     axes.set_xlabel("Words to read", color=palette.muted)
