@@ -70,10 +70,10 @@ def test_an_interval_of_a_place_is_students() -> None:
         for n in range(10)
     ]
     first, last = place_means(answers)
-    assert (first.mean, last.mean) == (0.8, pytest.approx(0.2))
+    assert (first.mean, last.mean) == pytest.approx((0.8, 0.2))
     deviation = ((2 * 0.8**2 + 8 * 0.2**2) / 9) ** 0.5
     half = student_quantile(9) * deviation / 10**0.5
-    assert first.interval == (pytest.approx(0.8 - half), 1.0)
+    assert first.interval == pytest.approx((0.8 - half, 1.0))
 
 
 def test_the_picture_is_of_the_commonest_number_of_responses() -> None:
