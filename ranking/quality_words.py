@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from ranking.quality import Comparison
 from ranking.quality_cards import Card
 from ranking.quality_lines import Line, Measure, Verdict
 
@@ -79,7 +80,6 @@ class Reading:
 
 def readings(card: Card) -> Iterator[Reading]:
     """Every number of a card that has an interval, those with a line first."""
-    length, ties = card.length_bias, card.tie_rate
     yield _reading(
         "Agreement with others",
         card.agreement,
@@ -104,17 +104,15 @@ def readings(card: Card) -> Iterator[Reading]:
     )
     yield _reading(
         "Length bias",
-        length.difference,
+        card.length_bias.difference,
         POINTS,
-        f"the longer of two wins in {SHARE.value(length.own_there)} of their pairs, and"
-        f" in {SHARE.value(length.others)} of those of others on the same prompts",
+        _beside(card.length_bias, "pairs in which the longer of two wins"),
     )
     yield _reading(
         "Ties",
-        ties.difference,
+        card.tie_rate.difference,
         POINTS,
-        f"{SHARE.value(ties.own_there)} of their pairs are tied, and"
-        f" {SHARE.value(ties.others)} of those of others on the same prompts",
+        _beside(card.tie_rate, "pairs that are tied"),
     )
     yield _reading(
         "Faster than reading",
@@ -140,6 +138,14 @@ def readings(card: Card) -> Iterator[Reading]:
         SECONDS_PER_TEN,
         "change of the time for 100 words over ten rankings of a sitting",
     )
+
+
+def _beside(found: Comparison, what: str) -> str:
+    """What is compared with others, and the two shares where there are any."""
+    said = f"share of {what}, less that of others on the same prompts"
+    if found.own_there is None or found.others is None:
+        return said
+    return f"{said}: {SHARE.value(found.own_there)} and {SHARE.value(found.others)}"
 
 
 def _reading(name: str, measure: Measure, unit: Unit, counted: str) -> Reading:

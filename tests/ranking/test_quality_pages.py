@@ -95,6 +95,7 @@ def test_an_imported_labeler_has_a_card_without_an_account(
     assert "Pause" not in page
     assert "Account and qualification" not in page
     assert "No picture yet: the order shown is not known" in page
+    assert "position/light-wide.svg" not in page
 
 
 def test_the_card_takes_a_fixed_number_of_queries(
