@@ -8,9 +8,12 @@ a bootstrap over prompts, from FEWEST_PROMPTS on.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
+from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranking.bootstrap import PromptCounts, bootstrap_totals, percentile_interval
 from ranking.conventions import ratio
@@ -30,6 +33,7 @@ from ranking.quality_lines import (
 )
 from ranking.rank_table import FloatArray
 
+MOST_KEPT_DRAWS = 255  # prompts; a byte counts how often one of them was drawn
 TOO_FEW = f"it takes {FEWEST_PROMPTS} prompts to say how sure this is"
 NOBODY_ELSE = "nobody else ranked a prompt that this labeler ranked"
 NO_REPEAT = "no prompt was ranked twice by this labeler"
@@ -107,9 +111,15 @@ class Comparison:
 # --- Two rankings of one set ------------------------------------------------------
 
 
-def signs(ranks: Sequence[int]) -> list[int]:
+def signs(ranks: Sequence[int]) -> tuple[int, ...]:
     """-1, 0, 1 for each pair (first, second): better, tied, worse."""
-    return [sign(a - b) for a, b in combinations(ranks, 2)]
+    return _signs(tuple(ranks))
+
+
+@lru_cache(maxsize=1 << 14)
+def _signs(ranks: tuple[int, ...]) -> tuple[int, ...]:
+    """Every measure asks for those of the same rankings."""
+    return tuple(sign(a - b) for a, b in combinations(ranks, 2))
 
 
 def same_again(first: Sequence[int], second: Sequence[int]) -> Score:
@@ -183,6 +193,15 @@ def seconds_per_100_words(answers: Sequence[Answer]) -> Measure:
     return resampled(rows.T, lambda c: ratio(c[0], c[1]), missing=NO_SECONDS)
 
 
+def median_pace(answers: Sequence[Answer]) -> float | None:
+    """The median over rankings of seconds for 100 words; None where none was timed.
+
+    One long break does not move it, as it moves the sums of `seconds_per_100_words`.
+    """
+    paces = [100 * a.seconds / a.words for a in answers if a.seconds and a.words > 0]
+    return median(paces) if paces else None
+
+
 def position_bias(answers: Sequence[Answer]) -> Measure:
     """The slope of the mid-rank on the place on the page, as in `bias.position_bias`:
     +1 always ranked in the order shown, -1 always the reverse."""
@@ -196,15 +215,24 @@ def position_bias(answers: Sequence[Answer]) -> Measure:
     return beside(slope, POSITION)
 
 
+def places_and_mid_ranks(
+    ranks: Sequence[int], display_order: Sequence[int]
+) -> tuple[FloatArray, FloatArray]:
+    """Of two responses or more, first shown first: place and mid-rank `(K,)`, both
+    from -½, first and best, to ½."""
+    shown = np.array([ranks[response] for response in display_order])
+    places: FloatArray = np.arange(len(shown)) / (len(shown) - 1) - 0.5
+    ahead = np.sign(shown[:, None] - shown[None, :]).sum(axis=1)
+    mid_ranks: FloatArray = ahead / (2 * (len(shown) - 1))
+    return places, mid_ranks
+
+
 def _place_and_rank(
     ranks: Sequence[int], display_order: Sequence[int]
 ) -> tuple[float, float]:
-    """Σ products and Σ squares of place and mid-rank, both from -½ to ½."""
-    shown = np.array([ranks[response] for response in display_order])
-    places = np.arange(len(shown)) / (len(shown) - 1) - 0.5
-    ahead = np.sign(shown[:, None] - shown[None, :]).sum(axis=1)
-    mid_rank = ahead / (2 * (len(shown) - 1))
-    return float(places @ mid_rank), float(places @ places)
+    """Σ products and Σ squares of place and mid-rank."""
+    places, mid_ranks = places_and_mid_ranks(ranks, display_order)
+    return float(places @ mid_ranks), float(places @ places)
 
 
 def length_bias(answers: Sequence[Answer]) -> Comparison:
@@ -290,14 +318,32 @@ def resampled(
     if value is None or prompts < FEWEST_PROMPTS:
         why = missing if value is None else TOO_FEW
         return Measure(value=value, interval=None, prompts=prompts, why=why)
-    question = {"": PromptCounts(np.arange(prompts), counts)}
-    draws = formula(bootstrap_totals(question, n_prompts=prompts)[""])
-    ends = percentile_interval(draws)
+    ends = percentile_interval(formula(_drawn_totals(counts)))
     return Measure(
         value=value,
         interval=None if ends is None else (ends[0], ends[1]),
         prompts=prompts,
     )
+
+
+def _drawn_totals(counts: FloatArray) -> FloatArray:
+    """Sums of `counts (c, n)` in every draw of n prompts, `(c, draws)`."""
+    n = counts.shape[1]
+    if n <= MOST_KEPT_DRAWS:
+        return counts @ _weights(n)
+    question = {"": PromptCounts(np.arange(n), counts)}
+    return bootstrap_totals(question, n_prompts=n)[""]
+
+
+@lru_cache(maxsize=64)
+def _weights(n: int) -> NDArray[np.uint8]:
+    """How often each of n prompts comes in each draw, `(n, draws)`.
+
+    Draws depend on n alone, and making them is most of the work of an interval: a list
+    of labelers asks for the same ones again and again. A byte each, 16 MB in all.
+    """
+    one_each = {"": PromptCounts(np.arange(n), np.eye(n))}
+    return bootstrap_totals(one_each, n_prompts=n)[""].astype(np.uint8)
 
 
 def beside(measure: Measure, line: Line) -> Measure:

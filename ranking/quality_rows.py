@@ -1,7 +1,7 @@
 """What labelers answered, from rows to the plain answers that `quality` reads."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -72,25 +72,25 @@ class _Read(NamedTuple):
 
 
 def answers_by_labeler(
-    rankings: RankingQuerySet, *, only: Collection[int] | None = None
+    rankings: RankingQuerySet, *, beside: RankingQuerySet | None = None
 ) -> defaultdict[int, Answers]:
-    """The answers among these rankings, by membership. Three queries.
+    """The answers of these rankings, by membership. Three queries, four with `beside`.
 
-    `only` are the labelers wanted; rankings of others stand beside theirs. On prompts
-    of the targeted pool they do not: these never measure agreement.
+    `beside` are the rankings that stand beside those of others on the same prompts, if
+    they are not the same rankings. On prompts of the targeted pool none do: these
+    never measure agreement.
     """
     rows = _rows(rankings)
-    wanted = [row for row in rows if only is None or row.labeler in only]
-    read = _read({row.prompt for row in wanted})
-    spent = _spent({row.assignment for row in wanted})
-    by_prompt = _by_prompt(rows)
+    read = _read({row.prompt for row in rows})
+    spent = _spent({row.assignment for row in rows})
+    own = _by_prompt(rows)
+    others = own if beside is None else _by_prompt(_rows(beside))
     found: defaultdict[int, Answers] = defaultdict(Answers)
-    for row in wanted:
-        ranked = by_prompt[row.prompt]
+    for row in rows:
         answer = replace(
             _answer(row, spent[row.assignment], read[row.prompt]),
-            others=[] if row.repeat else list(_others(row, ranked)),
-            again=_again(row, ranked),
+            others=[] if row.repeat else list(_others(row, others[row.prompt])),
+            again=_again(row, own[row.prompt]),
         )
         mine = found[row.labeler]
         (mine.repeats if row.repeat else mine.work).append(answer)

@@ -30,7 +30,7 @@ from ranking.models import (
 from ranking.placements import place
 from ranking.ratings import check_flags, check_note, check_ratings, contradictions
 from ranking.weak_order import check_complete, dense_ranks
-from ranking.withdrawal import is_withdrawn, responses_and_withdrawal
+from ranking.withdrawal import is_withdrawn, responses_with_withdrawal
 
 STATUS = {
     SlotAfter.FILLED: RankingStatus.COUNTED,
@@ -189,7 +189,7 @@ def _store(assignment: Assignment, submission: Submission) -> Submitted | Confli
     stored = _stored_already(history, submission, body)
     if stored is not None:
         return Submitted(ranking=stored, replayed=True)
-    shown = as_shown(assignment, responses_and_withdrawal(assignment))
+    shown = as_shown(assignment, responses_with_withdrawal(assignment))
     _check(assignment, submission, shown)
     conflict = _conflict(submission, found, assignment, shown)
     if conflict is not None:

@@ -5,12 +5,14 @@ from django.urls import include, path
 from ranking import (
     agreement_pages,
     ahead,
-    attention_pages,
     dataset_pages,
     feedback_pages,
     hours_pages,
     labeler_pages,
+    prompt_consensus_pages,
     qualification_pages,
+    quality_list_pages,
+    quality_pages,
     skip_pages,
     views,
 )
@@ -36,7 +38,33 @@ urlpatterns = [
         feedback_pages.feedback,
         name="training_feedback",
     ),
-    path("p/<slug:slug>/signals/", attention_pages.signals, name="signals"),
+    path("p/<slug:slug>/labelers/", quality_list_pages.labelers, name="labelers"),
+    path(
+        "p/<slug:slug>/labelers/labelers.csv",
+        quality_list_pages.labelers_csv,
+        name="labelers_csv",
+    ),
+    path(
+        "p/<slug:slug>/labelers/<int:membership_id>/",
+        quality_pages.card,
+        name="labeler_card",
+    ),
+    path(
+        "p/<slug:slug>/labelers/<int:membership_id>/<slug:picture>.csv",
+        quality_pages.card_csv,
+        name="labeler_card_csv",
+    ),
+    path(
+        "p/<slug:slug>/labelers/<int:membership_id>/<slug:picture>/<slug:theme>-"
+        "<slug:width>.svg",
+        quality_pages.card_figure,
+        name="labeler_card_figure",
+    ),
+    path(
+        "p/<slug:slug>/prompts/<int:pk>/consensus/",
+        prompt_consensus_pages.prompt_consensus,
+        name="prompt_consensus",
+    ),
     path(
         "p/<slug:slug>/qualification/",
         qualification_pages.qualification,

@@ -22,7 +22,7 @@ from ranking.models import (
     Withdrawal,
 )
 
-_RESPONSES_AND_WITHDRAWAL = Prepared(
+_RESPONSES = Prepared(
     lambda: (
         Response.objects.only("external_id", "prompt_id")
         .filter(prompt=Given("prompt"))
@@ -105,16 +105,15 @@ def _lock(labeler: Membership) -> None:
     Membership.objects.select_for_update(no_key=True, of=("self",)).get(pk=labeler.pk)
 
 
-def responses_and_withdrawal(assignment: Assignment) -> Sequence[Response]:
-    """What is ranked, in no order, each with whether the assignment's labeler is
-    withdrawn. One query, that submit makes anyway; after it has locked the assignment.
+def responses_with_withdrawal(assignment: Assignment) -> Sequence[Response]:
+    """The responses to rank, each with whether the assignment's labeler is withdrawn:
+    asked with a statement that submit makes anyway, after it has locked the assignment.
     """
-    given = {"prompt": assignment.prompt_id, "labeler": assignment.labeler_id}
-    return _RESPONSES_AND_WITHDRAWAL.run(**given)
+    return _RESPONSES.run(prompt=assignment.prompt_id, labeler=assignment.labeler_id)
 
 
 def is_withdrawn(responses: Iterable[Response]) -> bool:
-    """What `responses_and_withdrawal` noted."""
+    """What `responses_with_withdrawal` noted."""
     return any(getattr(one, "labeler_is_withdrawn", False) for one in responses)
 
 

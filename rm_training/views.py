@@ -74,6 +74,7 @@ def run_live(member: Member, pk: int) -> HttpResponse:
 def run_figure(member: Member, pk: int, theme: str, width: str) -> HttpResponse:
     """Loss and accuracy as an image; 304 while the data is what the browser has."""
     # matplotlib takes half a second to load: most web processes never need it.
+    from ranking.drawing import svg  # noqa: PLC0415
     from rm_training import charts  # noqa: PLC0415
 
     if theme not in THEMES or width not in WIDTHS:
@@ -87,7 +88,7 @@ def run_figure(member: Member, pk: int, theme: str, width: str) -> HttpResponse:
         figure = charts.training_figure(
             curves, dark=theme == "dark", narrow=width == "narrow"
         )
-        response = HttpResponse(charts.svg(figure), content_type="image/svg+xml")
+        response = HttpResponse(svg(figure), content_type="image/svg+xml")
         response["ETag"] = etag
     response["Cache-Control"] = "private, no-cache"
     return response

@@ -24,6 +24,7 @@ ACCOUNTS = ("labeler", "site_admin")
 # scripts put into pages.
 NO_PAGES = {
     *("livez", "readyz", "hours_csv", "dataset_file", "run_metrics", "run_figure"),
+    *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
     *("api_schema", "api_history", "api_compare", "generation_progress", "run_live"),
 }
 # Measured in every state by a file of its own: test_rank_page_for_everybody.
@@ -33,6 +34,7 @@ WITHOUT_MORE = (nothing, the_project, an_unknown_link, an_unknown_reset)
 FURTHER_FACES = {
     "prompts": ("?show=skipped", "?show=out", "?before=1"),
     "hours": ("?since=2026-11-21&until=2026-11-01", "?since=x&until="),
+    "labelers": ("?sort=-agreement&tag=nothing", "?since=x"),
     "agreement": ("?tag=nothing", "?since=x"),
 }
 

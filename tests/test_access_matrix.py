@@ -147,6 +147,14 @@ def the_labelers_membership(cast: Cast) -> Arguments:
     return {**the_project(cast), "membership_id": cast.labeler.pk}
 
 
+def a_card_file(cast: Cast) -> Arguments:
+    return {**the_labelers_membership(cast), "picture": "agreement"}
+
+
+def a_card_figure(cast: Cast) -> Arguments:
+    return {**a_card_file(cast), "theme": "light", "width": "wide"}
+
+
 def the_labelers_assignment(cast: Cast) -> Arguments:
     make_prompt(cast.project)
     claimed = claim(cast.labeler)
@@ -303,7 +311,12 @@ ROWS = {
     "api_submit": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
     "api_compare": row(the_labelers_token, GET=api(ITS_LABELER_BY_TOKEN)),
     "training_feedback": row(a_training_answer, GET=ITS_LABELER),
-    "signals": row(GET=ADMINS),
+    "labelers": row(GET=ADMINS),
+    "labelers_csv": row(GET=ADMINS),
+    "labeler_card": row(the_labelers_membership, GET=ADMINS),
+    "labeler_card_csv": row(a_card_file, GET=ADMINS),
+    "labeler_card_figure": row(a_card_figure, GET=ADMINS),
+    "prompt_consensus": row(a_prompt, GET=STAFF),
     "qualification": row(GET=ADMINS, POST=ADMINS),
     "rank_skip": row(the_labelers_assignment, POST=ITS_LABELER),
     # Prompts and rankings from files

@@ -17,6 +17,7 @@ from ranking.dashboards import agreement_report
 from ranking.filters import Filters
 from ranking.quality_cards import Card, labeler_card
 from ranking.quality_lines import AGREEMENT, Verdict
+from ranking.quality_sittings import windows
 from tests.conftest import make_member, make_prompt
 from tests.ranking.checks import GOLD, make_check
 from tests.ranking.rows import revise, store_ranking
@@ -84,7 +85,7 @@ def test_the_rest_of_the_card_by_hand(worked: Project, alice: Membership) -> Non
     assert card.tie_rate.own_there == 0
     assert card.tie_rate.others == pytest.approx(1 / 12)
     assert card.habits.untouched.of == 13
-    [window] = card.windows
+    [window] = windows(card.answers.work)
     assert window.agreement.prompts == 11
     assert window.first_at == (NINE + timedelta(minutes=5)).timestamp()
     assert list(card.flagged()) == [
@@ -92,18 +93,18 @@ def test_the_rest_of_the_card_by_hand(worked: Project, alice: Membership) -> Non
     ]
 
 
-def test_it_takes_six_queries_whatever_there_is(
+def test_it_takes_seven_queries_whatever_there_is(
     worked: Project, alice: Membership, django_assert_num_queries: Any
 ) -> None:
     member = Membership.objects.select_related("project").get(pk=alice.pk)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         labeler_card(member)
     carol = make_member(worked, "carol", Role.LABELER)
     for number in range(5):
         prompt = make_prompt(worked, f"more{number}")
         store_ranking(prompt, carol, STRICT)
         store_ranking(prompt, alice, STRICT)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         labeler_card(member)
 
 

@@ -333,7 +333,7 @@ def test_the_page_names_what_it_touches_before_anybody_confirms(
     browser = signed_in(admin)
     address = f"/p/tides/members/{alice.pk}"
     assert f"{address}/withdrawal/" in browser.get(f"{address}/").content.decode()
-    with django_assert_num_queries(6):  # session, membership, four of its own
+    with django_assert_num_queries(6):  # session with user, membership, four of its own
         page = browser.get(f"{address}/withdrawal/").content.decode()
     assert dataset.name in page
     assert f"Model of run {run.pk}" in page

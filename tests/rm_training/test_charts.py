@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 
-from rm_training.charts import CHANCE_LOSS, DARK, LIGHT, svg, training_figure
+from ranking.drawing import DARK, LIGHT, svg
+from rm_training.charts import CHANCE_LOSS, training_figure
 from rm_training.curves import Curves, HeldOut, finding, read_curves, thinned
 
 
@@ -94,7 +95,7 @@ def test_the_same_data_gives_the_same_bytes_of_a_picture(
     )
     assert first == second
     assert ElementTree.fromstring(first).tag.endswith("svg")
-    assert (DARK if dark else LIGHT).heldout.encode() in first
+    assert (DARK if dark else LIGHT).strong.encode() in first
     assert b"<script" not in first
 
 

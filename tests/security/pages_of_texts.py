@@ -33,7 +33,7 @@ PROJECT_PAGES = {
     "rank_unsent": True,
     "labeler_home": True,
     "hours": True,
-    "signals": True,
+    "labelers": True,
     "prompts": True,
     "import_prompts": True,
     "agreement": True,
@@ -44,7 +44,8 @@ PROJECT_PAGES = {
 # Of single things: see `places`.
 THING_PAGES = {
     *("prompt", "labeler", "dataset", "run", "run_live", "rank_prompt"),
-    *("training_feedback", "rank", "withdrawal"),
+    *("training_feedback", "rank", "labeler_card", "withdrawal"),
+    "prompt_consensus",
 }
 # Files and data, and pages of people who are not signed in.
 NOT_PAGES = {
@@ -52,6 +53,7 @@ NOT_PAGES = {
     *("account_reset_password", "account_reset_password_done"),
     *("account_reset_password_from_key", "account_reset_password_from_key_done"),
     *("hours_csv", "dataset_file", "run_metrics", "run_figure"),
+    *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
     *("api_schema", "api_history", "api_compare"),
     *("api_agreement", "api_own_agreement"),
 }
@@ -63,7 +65,9 @@ def places(planted: Planted) -> dict[str, list[list[object]]]:
     return {
         "prompt": [[prompt.pk] for prompt in planted.prompts],
         "labeler": [[labeler.pk] for labeler in planted.labelers],
+        "labeler_card": [[labeler.pk] for labeler in planted.labelers],
         "withdrawal": [[labeler.pk] for labeler in planted.labelers],
+        "prompt_consensus": [[prompt.pk] for prompt in planted.prompts],
         "dataset": [[planted.dataset.name]],
         "run": [[planted.run.pk]],
         "run_live": [[planted.run.pk]],
