@@ -11,8 +11,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from ranking.bootstrap import bootstrap_totals
 from ranking.conventions import accuracy_band, kappa, krippendorff_alpha, ratio
 from ranking.estimates import NO_PAIR, Document, Estimates, Number
@@ -24,14 +22,16 @@ from ranking.evidence import (
     Evidence,
     GoldScore,
     W,
+    distinct,
     gather,
     gold_questions,
+    pooled_questions,
     questions,
 )
 from ranking.labeler_detail import labelers_detail, matrix
 from ranking.rank_table import FloatArray, RankTable
 
-__all__ = ["RankTable", "accuracy_band", "report"]
+__all__ = ["RankTable", "accuracy_band", "headline", "report"]
 
 NO_RANKING = "no ranking has been counted yet"
 NO_OVERLAP = "no two labelers ranked the same prompt yet"
@@ -55,14 +55,14 @@ def report(  # noqa: PLR0913  by keyword only, each one a part of the evidence
     labelers: Sequence[str],
     project: str,
     filters: Mapping[str, Any],
-    tags: Mapping[int, Collection[str]] | None = None,
+    tags: Mapping[str, Collection[int]] | None = None,
     gold: Iterable[GoldScore] = (),
 ) -> Document:
     """The report of `agreement.md`, section 3, ready for `json.dumps`.
 
     `tables` hold the rankings that all filters have left, one table per K;
-    `labelers` the names that `RankTable.labeler` points into; `tags` the tags of
-    each prompt by its `cluster`; `gold` the scores of rankings whose right order is
+    `labelers` the names that `RankTable.labeler` points into; `tags` the prompts
+    of each tag by their `cluster`; `gold` the scores of rankings whose right order is
     known, which count in nothing else. `project` and `filters` are passed through. The
     order of rows, tables and names changes nothing.
 
@@ -93,13 +93,25 @@ def report(  # noqa: PLR0913  by keyword only, each one a part of the evidence
     }
 
 
+def headline(tables: Sequence[RankTable], *, labelers: Sequence[str]) -> Document:
+    """The numbers over all prompts alone, in the shape and with the draws of `report`:
+    from "tie_rate" to "intervals", and "undefined".
+    """
+    evidence = gather(tables, labelers=labelers, tags={})
+    counts = pooled_questions(evidence)
+    draws = bootstrap_totals(counts, n_prompts=evidence.n_prompts)
+    estimates = Estimates(counts, draws)
+    numbers = _headline(evidence, estimates)
+    return {**numbers, "undefined": estimates.undefined}
+
+
 def _size(evidence: Evidence) -> Document:
     counted = evidence.counted
     return {
         "rankings": len(counted.prompt),
-        "labelers": len(np.unique(counted.labeler)),
-        "prompts": len(np.unique(counted.prompt)),
-        "prompts_with_overlap": len(np.unique(evidence.between.prompt)),
+        "labelers": distinct(counted.labeler),
+        "prompts": distinct(counted.prompt),
+        "prompts_with_overlap": distinct(evidence.between.prompt),
         "pairs": int(counted.pairs.sum()),
         "ties": int(counted.ties.sum()),
     }
@@ -208,7 +220,7 @@ def _slices(evidence: Evidence, estimates: Estimates) -> Document:
         for name, column, values in (
             ("by_k", "k", set(counted.k[counted.pairs > 0].tolist())),
             ("by_rank_distance", "distance", distances),
-            ("by_tag", "tag", set(evidence.tags[0])),
+            ("by_tag", "tag", set(evidence.tags)),
             ("by_version", "version", set(versions[versions > 0].tolist())),
             ("by_week", "week", set(weeks[weeks > 0].tolist())),
         )

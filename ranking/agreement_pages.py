@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -18,23 +18,31 @@ from ranking.filters import InvalidFilter, filters_from_query
 @for_members(Role.ADMIN, Role.RESEARCHER)
 def agreement(member: Member) -> HttpResponse:
     """How far people agree, each number with its n and its interval."""
-    knows_names = member.role == Role.ADMIN
     context: dict[str, Any] = {"member": member, "query": member.request.GET}
     try:
-        filters = filters_from_query(
-            member.project, member.request.GET, pool="random", by_name=knows_names
-        )
+        report = report_for(member.membership, member.request.GET)
     except InvalidFilter as error:
         context["invalid"] = str(error)
         return render(member.request, "ranking/agreement.html", context, status=400)
-    name = None if knows_names else _pseudonym
-    report = agreement_report(member.project, filters, name=name)
     context |= {
         "report": report,
         "band": accuracy_band(report["strict"]["value"]),
         "slices": list(_slices(report)),
     }
     return render(member.request, "ranking/agreement.html", context)
+
+
+def report_for(reader: Membership, query: QueryDict) -> dict[str, Any]:
+    """The report that the query asks for: admins read names, others pseudonyms.
+
+    Raises InvalidFilter, also for who asks by a name that they may not know.
+    """
+    knows_names = reader.role == Role.ADMIN
+    filters = filters_from_query(
+        reader.project, query, pool="random", by_name=knows_names
+    )
+    name = None if knows_names else _pseudonym
+    return agreement_report(reader.project, filters, name=name)
 
 
 def _pseudonym(labeler: Membership) -> str:

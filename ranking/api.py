@@ -58,7 +58,7 @@ class Unprocessable(APIException):
 @api_view(["POST"])
 def claim(request: Request, slug: str) -> Response:
     """Hand out a prompt: the one that is held already, else the next."""
-    labeler = load_membership(_user(request), slug, LABELERS)
+    labeler = load_membership(user_of(request), slug, LABELERS)
     ahead = _read(bodies.ClaimBody, request).validated_data["prefetch"]
     decide_late(labeler)
     try:
@@ -67,7 +67,7 @@ def claim(request: Request, slug: str) -> Response:
         return Response({"assignment": None, "reason": str(error)})
     if claimed is None:
         return Response({"assignment": None})
-    assignment = own_assignment(_user(request), claimed.token, *PAGE)
+    assignment = own_assignment(user_of(request), claimed.token, *PAGE)
     return Response({"assignment": _given(assignment)})
 
 
@@ -75,7 +75,7 @@ def claim(request: Request, slug: str) -> Response:
 @api_view(LOOK)
 def history(request: Request, slug: str) -> Response:
     """What the labeler ranked last, the latest first, without texts."""
-    labeler = load_membership(_user(request), slug, LABELERS)
+    labeler = load_membership(user_of(request), slug, LABELERS)
     return Response(bodies.RankedGiven(latest_rankings(labeler), many=True).data)
 
 
@@ -122,7 +122,7 @@ def _given(assignment: Assignment) -> dict[str, Any]:
 @api_view(["PUT"])
 def draft(request: Request, token: str) -> Response:
     """Keep a ranking in the making, over the revision last seen."""
-    assignment = own_assignment(_user(request), token)
+    assignment = own_assignment(user_of(request), token)
     body = _read(bodies.DraftBody, request)
     try:
         saved = save_draft(
@@ -141,7 +141,7 @@ def draft(request: Request, token: str) -> Response:
 @api_view(["POST"])
 def heartbeat(request: Request, token: str) -> Response:
     """Somebody is looking at the prompt: its lease starts anew."""
-    assignment = own_assignment(_user(request), token)
+    assignment = own_assignment(user_of(request), token)
     if not queue.renew(assignment):
         return Response({"held": False, "lease_until": None, "seconds_left": 0})
     return Response(
@@ -157,7 +157,9 @@ def heartbeat(request: Request, token: str) -> Response:
 @api_view(["POST"])
 def release(request: Request, token: str) -> Response:
     """Give the prompt back; it may come to the same labeler again."""
-    return Response({"released": queue.release(own_assignment(_user(request), token))})
+    return Response(
+        {"released": queue.release(own_assignment(user_of(request), token))}
+    )
 
 
 @extend_schema(
@@ -232,7 +234,7 @@ def submit_ranking(request: Request, token: str) -> Response:
 @api_view(LOOK)
 def compare(request: Request, token: str) -> Response:
     """Where two responses differ, word by word."""
-    assignment = own_assignment(_user(request), token, "prompt")
+    assignment = own_assignment(user_of(request), token, "prompt")
     responses = responses_of(assignment, texts=True)
     shown = as_shown(assignment, responses)
     pair = [request.query_params.get(name, "") for name in ("a", "b")]
@@ -246,14 +248,15 @@ def compare(request: Request, token: str) -> Response:
 # --- What they have in common -----------------------------------------------------
 
 
-def _user(request: Request) -> User:
+def user_of(request: Request) -> User:
+    """Who asks. Raises Http404 for nobody that we know."""
     if not isinstance(request.user, User):
         raise Http404(NOT_THEIRS)
     return request.user
 
 
 def _labeler(request: Request, token: str) -> Membership:
-    return labeler_of(own_assignment(_user(request), token))
+    return labeler_of(own_assignment(user_of(request), token))
 
 
 def _read(body: type[Body], request: Request) -> Body:

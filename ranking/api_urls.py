@@ -2,12 +2,22 @@
 
 from django.urls import path
 
-from ranking import api, api_schema
+from ranking import agreement_api, api, api_schema
 
 urlpatterns = [
     path("schema/", api_schema.schema, name="api_schema"),
     path("projects/<slug:slug>/claim", api.claim, name="api_claim"),
     path("projects/<slug:slug>/history", api.history, name="api_history"),
+    path(
+        "projects/<slug:slug>/agreement",
+        agreement_api.agreement,
+        name="api_agreement",
+    ),
+    path(
+        "projects/<slug:slug>/agreement/own",
+        agreement_api.own_agreement,
+        name="api_own_agreement",
+    ),
     path("assignments/<slug:token>/draft", api.draft, name="api_draft"),
     path("assignments/<slug:token>/heartbeat", api.heartbeat, name="api_heartbeat"),
     path("assignments/<slug:token>/release", api.release, name="api_release"),

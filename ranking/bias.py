@@ -5,6 +5,8 @@ per assignment, so without a bias the slope is 0 whatever the responses are wort
 the length is no experiment, and its share is to be read beside the pool's.
 """
 
+from itertools import combinations
+
 import numpy as np
 
 from ranking.concordance import doubled_centred_mid_ranks
@@ -44,10 +46,12 @@ def length_bias(
         none = np.zeros(0, np.int64)
         return none, none, none, none
     rows = np.flatnonzero(table.counted)
-    lengths, gaps = table.lengths[rows].T, table.gaps[:, rows]  # (K, m), (C(K, 2), m)
-    first, second = np.triu_indices(table.k, 1)
-    known = (lengths[first] >= 0) & (lengths[second] >= 0)
-    longer = np.sign(lengths[first] - lengths[second])  # 1: the first is longer
-    outcome = np.where(known, -longer * np.sign(gaps), 0)  # 1: the longer one won
-    wins, comparable = (outcome > 0).sum(axis=0), (outcome != 0).sum(axis=0)
+    wins = np.zeros(len(rows), np.int64)
+    comparable = np.zeros(len(rows), np.int64)
+    columns = np.ascontiguousarray(table.lengths[rows].T)  # (K, m)
+    for gaps, (first, second) in zip(table.gaps, combinations(columns, 2), strict=True):
+        gap = gaps[rows]
+        counts = (first >= 0) & (second >= 0) & (first != second) & (gap != 0)
+        comparable += counts
+        wins += counts & ((first > second) == (gap < 0))
     return table.prompt[rows], table.labeler[rows], wins, comparable

@@ -68,7 +68,7 @@ class Evidence:
     """Everything that the numbers are computed from.
 
     `labelers` are sorted, and every labeler code is a place in that list. `tags`
-    are the tags of counted prompts as two aligned columns: name and prompt.
+    names the counted prompts that carry each.
     """
 
     labelers: list[str]
@@ -78,24 +78,29 @@ class Evidence:
     judged: Comparisons  # every two counted rankings of one set
     between: Comparisons  # of these, the ones of two different labelers
     oneself: Comparisons  # a labeler beside their own other ranking
-    tags: tuple[list[str], IntArray]
+    tags: dict[str, IntArray]
 
     @property
     def alpha_units(self) -> int:
         """Pairs that have two judgements or more."""
         return sum(
-            table.n_pairs * len(np.unique(table.item[table.judged_again]))
+            table.n_pairs * distinct(table.item[table.judged_again])
             for table in self.rankings
         )
+
+
+def distinct(numbers: IntArray) -> int:
+    """How many different running numbers `(n,)` there are."""
+    return int(np.count_nonzero(np.bincount(numbers)))
 
 
 def gather(
     tables: Sequence[RankTable],
     *,
     labelers: Sequence[str],
-    tags: Mapping[int, Collection[str]],
+    tags: Mapping[str, Collection[int]],
 ) -> Evidence:
-    """Sort, compare and count the tables; `tags` are by cluster, as in the tables.
+    """Sort, compare and count the tables; `tags` hold the prompts of each, by cluster.
 
     Raises ValueError where two tables have the same K or two labelers one name.
     """
@@ -118,32 +123,38 @@ def gather(
         judged=comparisons.only(comparisons.both_counted),
         between=comparisons.between_labelers(),
         oneself=comparisons.with_oneself(),
-        tags=_tagged(clusters[np.unique(counted.prompt)], clusters, tags),
+        tags=_tagged(counted.prompt, clusters, tags),
     )
+
+
+def pooled_questions(evidence: Evidence) -> Counts:
+    """Counts per prompt behind the numbers over all prompts."""
+    between, counted = evidence.between, evidence.counted
+    return {
+        POOL: prompt_counts(
+            between.prompt,
+            between.agree,
+            between.differ,
+            between.both_tied,
+            between.one_tied,
+        ),
+        TIES: prompt_counts(counted.prompt, counted.ties, counted.pairs),
+        ALPHA: _alpha(evidence),
+        TAU: _mean_of_defined(between.prompt, between.tau_b),
+        W: _concordance(evidence),
+    }
 
 
 def questions(evidence: Evidence) -> Counts:
     """Counts per prompt behind every number that has an interval."""
-    between, counted = evidence.between, evidence.counted
-    pool = prompt_counts(
-        between.prompt,
-        between.agree,
-        between.differ,
-        between.both_tied,
-        between.one_tied,
-    )
-    ties = prompt_counts(counted.prompt, counted.ties, counted.pairs)
+    between, pooled = evidence.between, pooled_questions(evidence)
     return {
-        POOL: pool,
-        TIES: ties,
-        ALPHA: _alpha(evidence),
-        TAU: _mean_of_defined(between.prompt, between.tau_b),
-        W: _concordance(evidence),
+        **pooled,
         **_strict_by("by_k", between.k, between),
         **_strict_by("by_version", between.version, between),
         **_strict_by("by_week", between.week, between),
         **_by_rank_distance(between),
-        **_by_tag(evidence.tags, pool),
+        **_by_tag(evidence.tags, pooled[POOL]),
         **_by_labeler(evidence),
         **_biases(evidence.rankings),
     }
@@ -187,11 +198,17 @@ def gold_questions(
 
 
 def _tagged(
-    counted: IntArray, clusters: IntArray, tags: Mapping[int, Collection[str]]
-) -> tuple[list[str], IntArray]:
-    rows = [(tag, c) for c in counted.tolist() for tag in set(tags.get(c, ()))]
-    tagged = np.array([cluster for _, cluster in rows], dtype=np.int64)
-    return [tag for tag, _ in rows], np.searchsorted(clusters, tagged)
+    counted: IntArray, clusters: IntArray, tags: Mapping[str, Collection[int]]
+) -> dict[str, IntArray]:
+    """Prompts with a counted ranking, by running number, of each tag that has some."""
+    ranked = clusters[np.flatnonzero(np.bincount(counted))]
+    found = {
+        tag: np.intersect1d(np.array(list(some), np.int64), ranked)
+        for tag, some in tags.items()
+    }
+    return {
+        tag: np.searchsorted(clusters, some) for tag, some in found.items() if some.size
+    }
 
 
 def _alpha(evidence: Evidence) -> PromptCounts:
@@ -245,14 +262,17 @@ def _by_rank_distance(rows: Comparisons) -> Counts:
     }
 
 
-def _by_tag(tags: tuple[list[str], IntArray], pool: PromptCounts) -> Counts:
+def _by_tag(tags: Mapping[str, IntArray], pool: PromptCounts) -> Counts:
     """SE and SO of the prompts of each tag; a prompt counts in each of its tags."""
-    names, codes = np.unique(np.array(tags[0], dtype=object), return_inverse=True)
-    place = np.searchsorted(pool.prompts, tags[1])
-    compared = np.isin(tags[1], pool.prompts)
-    agree, differ = pool.counts[:2, place[compared]]
-    slices = counts_by_group(codes[compared], tags[1][compared], agree, differ)
-    return {("by_tag", str(names[code])): counts for code, counts in slices.items()}
+    counts: Counts = {}
+    for tag, prompts in tags.items():
+        _, places, _ = np.intersect1d(
+            pool.prompts, prompts, assume_unique=True, return_indices=True
+        )
+        if places.size:
+            some = PromptCounts(pool.prompts[places], pool.counts[:2, places])
+            counts["by_tag", tag] = some
+    return counts
 
 
 def _by_labeler(evidence: Evidence) -> Counts:

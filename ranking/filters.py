@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.core.management.base import CommandParser
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.http import QueryDict
 
 from annotation.models import (
@@ -18,6 +18,7 @@ from annotation.models import (
     Membership,
     Project,
     Prompt,
+    PromptRejection,
     Purpose,
 )
 from ranking.models import Ranking, RankingQuerySet, RankingStatus
@@ -39,6 +40,12 @@ WORDS: Final = {
     "pool": "random (the sample that measures agreement), targeted, or all",
     "include": "late, surplus, or late,surplus: rankings that do not count otherwise",
 }
+
+
+# Not an outer join: see RankingQuerySet.current.
+TAKEN_OUT: Final = Exists(
+    PromptRejection.objects.filter(prompt=OuterRef("assignment__prompt"))
+)
 
 
 class InvalidFilter(ValueError):  # noqa: N818  reads as what happened
@@ -91,11 +98,14 @@ def rankings_that_count(
     belong to the random pool.
     """
     status = {RankingStatus.COUNTED.value} | filters.include
-    rows = Ranking.objects.current().filter(
-        project=project,
-        status__in=sorted(status),
-        assignment__prompt__purpose=Purpose.WORK,
-        assignment__prompt__rejection__isnull=True,
+    rows = (
+        Ranking.objects.current()
+        .filter(
+            project=project,
+            status__in=sorted(status),
+            assignment__prompt__purpose=Purpose.WORK,
+        )
+        .filter(~TAKEN_OUT)
     )
     if not with_repeats:
         rows = rows.filter(assignment__repeat=0)
@@ -116,8 +126,7 @@ def gold_rankings(project: Project, filters: Filters) -> RankingQuerySet:
         assignment__repeat=0,
         assignment__prompt__purpose__in=CHECKS,
         assignment__prompt__gold__isnull=False,
-        assignment__prompt__rejection__isnull=True,
-    )
+    ).filter(~TAKEN_OUT)
     return rows.filter(_about_the_ranking(filters) & _about_the_prompt(filters))
 
 

@@ -160,14 +160,20 @@ def canonical_rankings(
 
 
 def dense_rank_rows(ranks: IntArray) -> NDArray[np.int16]:
-    """`weak_order.dense_ranks` for every row of `ranks (n, K)`; same shape, 1..T."""
-    order = np.argsort(ranks, axis=1, kind="stable")
-    ordered = np.take_along_axis(ranks, order, axis=1)
-    tiers = np.ones(ranks.shape, np.int16)
-    tiers[:, 1:] += np.cumsum(ordered[:, 1:] != ordered[:, :-1], axis=1, dtype=np.int16)
-    dense = np.empty_like(tiers)
-    np.put_along_axis(dense, order, tiers, axis=1)
-    return dense
+    """`weak_order.dense_ranks` for every row of `ranks (n, K)`; same shape, 1..T.
+
+    The dense rank of a response is 1 and the number of tiers before it; a tier is
+    counted at the first response that stands in it. K² comparisons of columns are
+    several times as fast as sorting rows.
+    """
+    columns = np.ascontiguousarray(ranks.T)
+    dense = np.ones(columns.shape, np.int16)
+    for place, rank in enumerate(columns):
+        seen = [earlier == rank for earlier in columns[:place]]
+        new = ~np.logical_or.reduce(seen) if seen else np.ones(len(rank), np.bool_)
+        for tier, other in zip(dense, columns, strict=True):
+            tier += new & (rank < other)
+    return np.ascontiguousarray(dense.T)
 
 
 def _pair_gaps(dense: NDArray[np.int16]) -> NDArray[np.int16]:

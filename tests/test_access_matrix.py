@@ -290,6 +290,9 @@ ROWS = {
     "api_schema": row(nothing, GET=api(SIGNED_IN)),
     "api_claim": row(POST=api(LABELERS)),
     "api_history": row(GET=api(LABELERS)),
+    "api_agreement": row(GET=api(STAFF)),
+    # Nobody here: this project does not show labelers their agreement.
+    "api_own_agreement": row(GET=api(allowed())),
     "api_draft": row(the_labelers_token, PUT=api(ITS_LABELER_BY_TOKEN)),
     "api_heartbeat": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
     "api_release": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),

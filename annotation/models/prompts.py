@@ -3,7 +3,7 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Length, Now
 
 from annotation.jobs import Job
 from annotation.models.accounts import User
@@ -120,6 +120,10 @@ class Response(models.Model):
     )
     external_id = models.CharField(max_length=200)
     text = models.TextField(blank=True)
+    # Counted once: a report looks at the lengths of all responses of a project.
+    characters = models.GeneratedField(
+        expression=Length("text"), output_field=models.IntegerField(), db_persist=True
+    )
     model = models.CharField(max_length=500, null=True)  # noqa: DJ001  null: unknown
     params = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -128,6 +132,8 @@ class Response(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["prompt", "external_id"],
+                # All that a report needs of a response, without reading its text.
+                include=["id", "characters"],
                 name="response_ids_differ_within_a_prompt",
             )
         ]

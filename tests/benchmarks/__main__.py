@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import claiming, cycle, first_key
+from tests.benchmarks import claiming, cycle, first_key, reporting
 from tests.benchmarks.figures import Figure, table
 
 FEW = cycle.Size(rounds=2, cycles=2, logged=2, trips=20)
@@ -26,6 +26,9 @@ BENCHMARKS: dict[str, Callable[[bool], bool]] = {
         first_key.measure(first_key.Size(rounds=1 if few else 5))
     ),
     "claiming": lambda few: bool(claiming.main(FEW_PROMPTS if few else claiming.LARGE)),
+    "report": lambda few: bool(
+        reporting.main(FEW_PROMPTS, rounds=1) if few else reporting.main()
+    ),
 }
 
 

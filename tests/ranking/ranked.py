@@ -1,7 +1,7 @@
 """Rankings as a person writes them down, and as the tables the report takes."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import nan
 from typing import Any
@@ -56,10 +56,23 @@ def as_tables(rows: Sequence[Ranked]) -> tuple[list[RankTable], list[str]]:
     return tables, names
 
 
-def report_of(rows: Sequence[Ranked], **options: Any) -> dict[str, Any]:
-    """The agreement report of these rankings."""
+def report_of(
+    rows: Sequence[Ranked], *, tags: Mapping[int, Sequence[str]] | None = None
+) -> dict[str, Any]:
+    """The agreement report of these rankings; `tags` by prompt."""
     tables, names = as_tables(rows)
-    return report(tables, labelers=names, project="demo", filters={}, **options)
+    return report(
+        tables, labelers=names, project="demo", filters={}, tags=by_tag(tags or {})
+    )
+
+
+def by_tag(tags: Mapping[int, Sequence[str]]) -> dict[str, list[int]]:
+    """The prompts of each tag; one that is named twice stands there twice."""
+    prompts = defaultdict(list)
+    for prompt, some in tags.items():
+        for tag in some:
+            prompts[tag].append(prompt)
+    return dict(prompts)
 
 
 def pair(labeler: str, prompt: int, a: str, b: str, winner: str) -> Ranked:

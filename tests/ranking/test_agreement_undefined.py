@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from ranking.agreement import RankTable, report
+from ranking.agreement import RankTable, headline, report
 from tests.ranking.ranked import Ranked, as_tables, report_of
 from tests.ranking.test_agreement_oracle import TAGS, rows_of_rankings
 
@@ -213,3 +213,15 @@ def test_the_order_of_tables_and_names_changes_nothing() -> None:
     before = report(tables, labelers=names, project="p", filters={})
     after = report(turned, labelers=names[::-1], project="p", filters={})
     assert after == before
+
+
+@given(rows_of_rankings)
+@settings(max_examples=25, deadline=None)
+def test_the_headline_alone_is_that_of_the_report(rows: list[Ranked]) -> None:
+    tables, names = as_tables(rows)
+    alone, whole = headline(tables, labelers=names), report_of(rows)
+    reasons = alone.pop("undefined")
+    assert alone == {name: whole[name] for name in alone}
+    assert reasons == {path: whole["undefined"][path] for path in reasons}
+    assert next(iter(alone)) == "tie_rate"
+    assert list(alone)[-1] == "intervals"

@@ -14,6 +14,8 @@ from annotation.models import Membership
 FLOW = {
     "/api/v1/projects/{slug}/claim": {"post"},
     "/api/v1/projects/{slug}/history": {"get"},
+    "/api/v1/projects/{slug}/agreement": {"get"},
+    "/api/v1/projects/{slug}/agreement/own": {"get"},
     "/api/v1/assignments/{token}/draft": {"put"},
     "/api/v1/assignments/{token}/heartbeat": {"post"},
     "/api/v1/assignments/{token}/release": {"post"},

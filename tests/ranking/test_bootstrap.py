@@ -16,7 +16,9 @@ from ranking.bootstrap import (
 def weights(n_prompts: int, draws: int) -> np.ndarray:
     """How often each prompt is drawn, straight from the definition."""
     rng = np.random.default_rng(SEED)
-    drawn = [rng.integers(0, n_prompts, n_prompts).tolist() for _ in range(draws)]
+    drawn = [
+        rng.integers(0, n_prompts, n_prompts, np.uint32).tolist() for _ in range(draws)
+    ]
     return np.array([[d.count(p) for d in drawn] for p in range(n_prompts)])
 
 
