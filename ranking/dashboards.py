@@ -16,7 +16,14 @@ from ranking.entry import scores_of
 from ranking.estimates import Document
 from ranking.evidence import GoldScore
 from ranking.filters import Filters, gold_rankings, rankings_that_count
-from ranking.judgements import Judgements, judgements, rank_table, responses, tags
+from ranking.judgements import (
+    Judgements,
+    judgements,
+    more_memory,
+    rank_table,
+    responses,
+    tags,
+)
 from ranking.own_agreement import vs_others
 from ranking.rank_table import IntArray
 
@@ -27,13 +34,14 @@ def agreement_report(
     project: Project, filters: Filters, *, name: Naming | None = None
 ) -> dict[str, Any]:
     """The report of all rankings that `filters` leave; `name` says what labelers are
-    called in it (their names by default, pseudonyms for researchers). Five queries.
+    called in it (their names by default, pseudonyms for researchers). Six queries.
     """
-    found = judgements(rankings_that_count(project, filters, with_repeats=True))
-    labelers, prompts = _distinct(found, "labeler"), _distinct(found, "prompt")
+    with more_memory():
+        found = judgements(rankings_that_count(project, filters, with_repeats=True))
+        labelers, prompts = _distinct(found, "labeler"), _distinct(found, "prompt")
+        known = responses(prompts)
     members = Membership.objects.select_related("project").in_bulk(labelers.tolist())
     names = _distinct_names(members.values(), name or (lambda member: member.name))
-    known = responses(prompts)
     return agreement.report(
         [rank_table(rows, labelers, known[rows.k]) for rows in found],
         labelers=[names[pk] for pk in labelers.tolist()],

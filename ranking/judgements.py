@@ -5,6 +5,8 @@ more than all the statistics together, so Postgres packs each column of all rank
 with the same K into one binary string, which NumPy reads as it is.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -108,13 +110,20 @@ class Responses:
     lengths: IntArray
 
 
-def judgements(rankings: RankingQuerySet) -> list[Judgements]:
-    """All of these rankings, by K. One query, and one for memory to hash them in."""
-    sql, parameters = rankings.values_list(*COUNTED).query.sql_with_params()
+@contextmanager
+def more_memory() -> Iterator[None]:
+    """A transaction for queries that look at a whole project, so that Postgres need
+    not hash and sort through files. One statement."""
     with transaction.atomic(savepoint=False):
         with connection.cursor() as cursor:
             cursor.execute(MORE_MEMORY)
-        rows = _fetched(RANKINGS.replace("{counted}", sql), parameters)
+        yield
+
+
+def judgements(rankings: RankingQuerySet) -> list[Judgements]:
+    """All of these rankings, by K. One query."""
+    sql, parameters = rankings.values_list(*COUNTED).query.sql_with_params()
+    rows = _fetched(RANKINGS.replace("{counted}", sql), parameters)
     return [_judgements(*row) for row in rows]
 
 
