@@ -43,7 +43,7 @@ COMPARED: Final = np.dtype(
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """One row a ranking, `(n,)`, by prompt.
+    """One row a ranking, `(n,)`.
 
     - `prompt`: place in `Tallies.prompts`; `labeler`: a membership's id.
     - `submitted`: UTC. `version`: of the instructions, 0 for none.
@@ -98,7 +98,10 @@ class Compared:
 
 @dataclass(frozen=True, eq=False)
 class Tallies:
-    """Everything that a dashboard counts; `prompts (P,)` are keys, `k (P,)` theirs."""
+    """Everything that a dashboard counts.
+
+    `prompts (P,)` are keys, sorted, of those with a ranking; `k (P,)` theirs.
+    """
 
     prompts: IntArray
     k: IntArray
@@ -134,10 +137,12 @@ class Tallies:
     def _only(self, kept: BoolArray) -> "Tallies":
         both = kept[self.compared.first] & kept[self.compared.second]
         place = np.cumsum(kept) - 1
-        compared = _picked(self.compared, both)
-        return replace(
-            self,
-            judged=_picked(self.judged, kept),
+        compared, judged = _picked(self.compared, both), _picked(self.judged, kept)
+        prompts, renumbered = np.unique(judged.prompt, return_inverse=True)
+        return Tallies(
+            prompts=self.prompts[prompts],
+            k=self.k[prompts],
+            judged=replace(judged, prompt=renumbered),
             compared=replace(
                 compared,
                 first=place[compared.first],
@@ -205,11 +210,13 @@ def read_tallies(
     each = _native(np.frombuffer(rankings, ">i4")).astype(np.int64)
     rows, pairs = np.frombuffer(judged, JUDGED), np.frombuffer(compared, COMPARED)
     starts = np.repeat(np.cumsum(each) - each, each * (each - 1) // 2)
+    keys = _native(np.frombuffer(prompts, ">i8"))
+    order = np.argsort(keys)
     return Tallies(
-        prompts=_native(np.frombuffer(prompts, ">i8")),
-        k=_native(np.frombuffer(ks, ">i2")),
+        prompts=keys[order],
+        k=_native(np.frombuffer(ks, ">i2"))[order],
         judged=Judged(
-            prompt=np.repeat(np.arange(len(each)), each),
+            prompt=np.repeat(np.argsort(order), each),
             labeler=_native(rows["labeler"]),
             submitted=POSTGRES_EPOCH
             + _native(rows["submitted"]).astype("timedelta64[us]"),

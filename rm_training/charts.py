@@ -1,40 +1,22 @@
 """Figures of a training run, as SVG. Imports matplotlib, so views import it late."""
 
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from annotation.figures import DARK, LIGHT, Palette, dress, say, svg
 from rm_training.curves import Curves, HeldOut, Point, thinned
 
-# The same data gives the same bytes: ids come from this salt, not from a random one.
-mpl.rcParams["svg.hashsalt"] = "rankwell"
+__all__ = ["DARK", "LIGHT", "svg", "training_figure"]
 
 CHANCE_LOSS: Final = 0.6931471805599453  # ln 2: both responses equally likely
 CHANCE_ACCURACY: Final = 0.5
 FEW_POINTS: Final = 40
 STYLE_VERSION: Final = 1
 """Part of a figure's ETag: raise it when figures look different."""
-
-
-@dataclass(frozen=True)
-class Palette:
-    """Colours of the site's style sheet; the two lines differ in lightness too."""
-
-    ink: str
-    muted: str
-    grid: str
-    train: str
-    heldout: str
-
-
-LIGHT: Final = Palette("#1b1f24", "#57606a", "#d5dbe1", "#c98a3c", "#1f5f8b")
-DARK: Final = Palette("#e6eaee", "#a3adb7", "#323a43", "#b98b4e", "#8ec5ea")
 
 
 def training_figure(
@@ -61,13 +43,6 @@ def training_figure(
     return figure
 
 
-def svg(figure: Figure) -> bytes:
-    """The figure's file; equal figures give equal bytes."""
-    file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
-    return file.getvalue()
-
-
 def _draw_loss(axes: Axes, curves: Curves, palette: Palette) -> None:
     axes.set_title("Loss (nats)", loc="left", color=palette.ink)
     axes.axhline(CHANCE_LOSS, ls="--", lw=1, color=palette.muted, label="chance, ln 2")
@@ -89,11 +64,11 @@ def _draw_accuracy(axes: Axes, curves: Curves, palette: Palette) -> None:
 
 
 def _draw_train(axes: Axes, points: Sequence[Point], palette: Palette) -> None:
-    _draw(axes, points, palette.train, label="training, each step", width=1.0)
+    _draw(axes, points, palette.second, label="training, each step", width=1.0)
 
 
 def _draw_heldout(axes: Axes, points: Sequence[Point], palette: Palette) -> None:
-    _draw(axes, points, palette.heldout, label="held-out", width=2.2)
+    _draw(axes, points, palette.first, label="held-out", width=2.2)
 
 
 def _draw(
@@ -111,24 +86,13 @@ def _draw(
 def _mark_best(axes: Axes, best: HeldOut | None, palette: Palette) -> None:
     if best is not None:
         label = f"best, step {best.step}"
-        axes.axvline(best.step, lw=1, ls=":", color=palette.heldout, label=label)
+        axes.axvline(best.step, lw=1, ls=":", color=palette.first, label=label)
 
 
 def _dress(axes: Axes, palette: Palette, *, empty: bool) -> None:
-    axes.set_facecolor("none")
+    dress(axes, palette)
     axes.set_xlabel("Step", color=palette.muted)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.tick_params(colors=palette.muted)
-    axes.grid(visible=True, color=palette.grid, lw=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(palette.muted)
     axes.legend(frameon=False, labelcolor=palette.ink, fontsize="small")
     if empty:
-        axes.text(
-            0.5,
-            0.5,
-            "No step has been measured yet",
-            transform=axes.transAxes,
-            ha="center",
-            color=palette.muted,
-        )
+        say(axes, palette, "No step has been measured yet")
