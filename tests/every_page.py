@@ -24,6 +24,7 @@ ACCOUNTS = ("labeler", "site_admin")
 # scripts put into pages.
 NO_PAGES = {
     *("livez", "readyz", "hours_csv", "dataset_file", "run_metrics", "run_figure"),
+    *("dashboard_csv", "dashboard_figure"),
     *("api_schema", "api_history", "api_compare", "generation_progress", "run_live"),
 }
 # Measured in every state by a file of its own: test_rank_page_for_everybody.
@@ -34,6 +35,10 @@ FURTHER_FACES = {
     "prompts": ("?show=skipped", "?show=out", "?before=1"),
     "hours": ("?since=2026-11-21&until=2026-11-01", "?since=x&until="),
     "agreement": ("?tag=nothing", "?since=x"),
+    "overview": ("?tag=nothing", "?since=x"),
+    "agreement_pictures": ("?tag=nothing",),
+    "habits": ("?tag=nothing",),
+    "disagreement": ("?tag=nothing",),
 }
 
 

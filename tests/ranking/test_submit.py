@@ -342,7 +342,7 @@ def test_response_texts_are_not_read_to_store_a_ranking(
     assignment: Assignment,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    with django_assert_num_queries(9, connection=connection) as captured:
+    with django_assert_num_queries(10, connection=connection) as captured:
         sent(alice, assignment)
     statements = [query["sql"] for query in captured.captured_queries]
     assert not [sql for sql in statements if '"annotation_response"."text"' in sql]

@@ -36,6 +36,10 @@ PROJECT_PAGES = {
     "prompts": True,
     "import_prompts": True,
     "agreement": True,
+    "overview": True,
+    "agreement_pictures": True,
+    "habits": True,
+    "disagreement": True,
     "import_rankings": True,
     "datasets": True,
     "runs": True,
@@ -43,6 +47,7 @@ PROJECT_PAGES = {
 # Of single things: see `places`.
 THING_PAGES = {
     *("prompt", "labeler", "dataset", "run", "run_live", "rank_prompt"),
+    "disagreement_prompt",
     *("training_feedback", "rank"),
 }
 # Files and data, and pages of people who are not signed in.
@@ -51,6 +56,7 @@ NOT_PAGES = {
     *("account_reset_password", "account_reset_password_done"),
     *("account_reset_password_from_key", "account_reset_password_from_key_done"),
     *("hours_csv", "dataset_file", "run_metrics", "run_figure"),
+    *("dashboard_csv", "dashboard_figure"),
     *("api_schema", "api_history", "api_compare"),
 }
 CANARY = "__xss"
@@ -60,6 +66,7 @@ def places(planted: Planted) -> dict[str, list[list[object]]]:
     """What comes after the project in the addresses of single things."""
     return {
         "prompt": [[prompt.pk] for prompt in planted.prompts],
+        "disagreement_prompt": [[prompt.pk] for prompt in planted.prompts],
         "labeler": [[labeler.pk] for labeler in planted.labelers],
         "dataset": [[planted.dataset.name]],
         "run": [[planted.run.pk]],
