@@ -59,15 +59,11 @@ def _line(axes: Axes, picture: Picture, palette: Palette) -> None:
         places, values, color=palette.first, lw=2, marker="o", ms=4,
         label=picture.measure,
     )  # fmt: skip
-    for value, label in picture.lines:
-        axes.axhline(value, color=palette.second, lw=1.2, ls="--")
-        axes.annotate(
-            label, (0.995, value), xycoords=("axes fraction", "data"),
-            ha="right", va="bottom", fontsize="small", color=palette.ink,
-        )  # fmt: skip
+    for (value, label), style in zip(picture.lines, ("--", ":"), strict=False):
+        axes.axhline(value, color=palette.second, lw=1.4, ls=style, label=label)
     _name_places(axes, [row.label for row in rows])
     axes.set_xlabel(picture.axis, color=palette.muted)
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     _room(axes, [*low, *high, *(value for value, _ in picture.lines)])
 
 
@@ -83,7 +79,8 @@ def _dots(axes: Axes, picture: Picture, palette: Palette) -> None:
     rows = list(picture.shown)
     for place, row in enumerate(rows):
         if row.interval:
-            axes.hlines(place, *row.interval, color=palette.first, lw=2)
+            low, high = row.interval
+            axes.hlines(place, low, high, color=palette.first, lw=2)
         axes.plot([row.value or 0.0], [place], "o", color=palette.first, ms=5)
     if picture.overall is not None and picture.overall.value is not None:
         axes.axvline(
@@ -94,7 +91,7 @@ def _dots(axes: Axes, picture: Picture, palette: Palette) -> None:
     axes.set_yticks(range(len(rows)), [_short(row.label) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(picture.measure, color=palette.muted)
-    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
 
 
 def _bars(axes: Axes, picture: Picture, palette: Palette) -> None:

@@ -73,7 +73,7 @@ def linearised(counts: PromptCounts) -> Interval:
 
 
 def student(freedom: int) -> float:
-    """The 97.5 % point of Student's t, right to 0.002 from 4 degrees of freedom on.
+    """The 97.5 % point of Student's t, right to 0.001 from 9 degrees of freedom on.
 
     Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
     """

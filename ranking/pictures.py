@@ -26,7 +26,10 @@ from ranking.tallies import Tallies
 
 # Ouyang et al., Training language models to follow instructions with human feedback
 # (arXiv 2203.02155), section 3.4.
-PUBLISHED: Final = ((0.726, "training labelers, 72.6 %"), (0.773, "held-out, 77.3 %"))
+PUBLISHED: Final = (
+    (0.726, "InstructGPT, training labelers: 72.6 %"),
+    (0.773, "InstructGPT, held-out labelers: 77.3 %"),
+)
 LATEST_DAYS: Final = 120
 STRICT: Final = (
     "Strict convention: of the pairs that both labelers ordered, those ordered alike;"
@@ -105,9 +108,9 @@ def agreement_by_week(source: Source) -> Picture:
         rows=by_week(source.tallies),
         overall=strict(source.tallies),
         lines=PUBLISHED,
-        note=f"{STRICT} A comparison belongs to the week of its later ranking. Dashed:"
-        " the published agreement of InstructGPT's training labelers (72.6 ± 1.5 %) and"
-        " held-out labelers (77.3 ± 1.3 %), whose treatment of ties is not known.",
+        note=f"{STRICT} A comparison belongs to the week of its later ranking. Broken"
+        " lines: the published agreement of InstructGPT's training labelers (72.6 ± 1.5"
+        " %) and held-out labelers (77.3 ± 1.3 %); how these count ties is not known.",
     )
 
 
@@ -196,7 +199,7 @@ def rank_by_place(source: Source) -> Picture:
         measure="Mean rank (0 % best, 100 % worst)",
         form="dots",
         rows=by_place(source.tallies),
-        lines=((0.5, "no bias, 50 %"),),
+        lines=((0.5, "where the place does not matter: 50 %"),),
         note="The order of responses is drawn at random, so every place has the same"
         " mean rank unless the place itself matters. Ties share their middle rank."
         " Places beyond the fourth exist only on pages with more responses.",

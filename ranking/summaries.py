@@ -10,7 +10,7 @@ from ranking.filters import Filters
 from ranking.summary_sql import LOCK, SUMMARIZE
 from ranking.tallies import Tallies, read_tallies
 
-PROMPTS_AT_ONCE: Final = 2_000
+PROMPTS_AT_ONCE: Final = 200  # of more, the planner would compare all with all
 # Aggregates of one query see the rows in one order, so the strings fit together.
 SUMS: Final = """
 SELECT string_agg(int8send(summary.prompt_id), ''),
@@ -41,7 +41,7 @@ def summarize(prompts: Collection[int]) -> None:
 
 def lock_and_summarize(prompts: Collection[int]) -> None:
     """The same for any prompts, in one transaction; for whatever changes the rankings
-    that a prompt has without going through `submit`. Two statements for each 2,000.
+    that a prompt has without going through `submit`. Two statements for each 200.
 
     Comes last in its transaction: whoever ranks one of the prompts waits for its end.
     """

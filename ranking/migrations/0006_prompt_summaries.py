@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 from ranking.summary_sql import SUMMARIZE
 
-PROMPTS_AT_ONCE = 2_000
+PROMPTS_AT_ONCE = 200
 
 
 def summarize_what_is_there(apps, schema_editor):

@@ -94,7 +94,7 @@ def test_the_same_data_gives_the_same_bytes_of_a_picture(
     )
     assert first == second
     assert ElementTree.fromstring(first).tag.endswith("svg")
-    assert (DARK if dark else LIGHT).heldout.encode() in first
+    assert (DARK if dark else LIGHT).first.encode() in first
     assert b"<script" not in first
 
 
