@@ -17,7 +17,7 @@ from annotation.slots import HELD, close_open_slot, holding, lock_prompt
 
 _OWN_LOCKED = Prepared(
     lambda: (
-        Assignment.objects.select_for_update(no_key=True, of=("self",))
+        Assignment.objects.select_for_update(no_key=True, of=("self", "prompt"))
         .select_related("prompt")
         .filter(labeler=Given("labeler"), token=Given("token"))
     )
@@ -33,7 +33,8 @@ class SlotAfter(Enum):
 
 
 def lock_for_answer(*, membership: Membership, token: str) -> Assignment:
-    """The labeler's own assignment, locked until the end of the transaction.
+    """The labeler's own assignment, and then its prompt, locked until the end of the
+    transaction: who answers a prompt sees all answers that came before.
 
     Errors: Assignment.DoesNotExist for a token that is not theirs.
     """

@@ -41,7 +41,7 @@ def agreement_report(
         labelers, prompts = _distinct(found, "labeler"), _distinct(found, "prompt")
         known = responses(prompts)
     members = Membership.objects.select_related("project").in_bulk(labelers.tolist())
-    names = _distinct_names(members.values(), name or (lambda member: member.name))
+    names = distinct_names(members.values(), name or (lambda member: member.name))
     return agreement.report(
         [rank_table(rows, labelers, known[rows.k]) for rows in found],
         labelers=[names[pk] for pk in labelers.tolist()],
@@ -98,7 +98,7 @@ def _gold(
             )
 
 
-def _distinct_names(members: Iterable[Membership], name: Naming) -> dict[int, str]:
+def distinct_names(members: Iterable[Membership], name: Naming) -> dict[int, str]:
     """What each is called, no two alike: an imported labeler never is a member.
 
     Whose name is taken gets a mark. Members choose before imported labelers, and the

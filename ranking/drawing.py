@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 
 # The same data gives the same bytes: ids come from this salt, not from a random one.
 mpl.rcParams["svg.hashsalt"] = "rankwell"
+# Names and tags are people's words: a dollar sign in one is no formula.
+mpl.rcParams["text.parse_math"] = False
 mpl.rcParams["date.converter"] = "concise"  # a year is written once, not on each day
 
 
@@ -40,17 +42,24 @@ def dress(axes: Axes, palette: Palette, *, empty: str = "") -> None:
     where nothing is drawn."""
     axes.set_facecolor("none")
     axes.tick_params(colors=palette.muted, which="both")
+    axes.set_axisbelow(True)
     axes.grid(visible=True, color=palette.grid, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(palette.muted)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, labelcolor=palette.ink, fontsize="small")
     if empty:
-        axes.text(
-            0.5,
-            0.5,
-            empty,
-            transform=axes.transAxes,
-            ha="center",
-            color=palette.muted,
-        )
+        say(axes, palette, empty)
+
+
+def say(axes: Axes, palette: Palette, words: str) -> None:
+    """Words in the middle, for a figure without data."""
+    axes.text(
+        0.5,
+        0.5,
+        words,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color=palette.muted,
+    )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from annotation.import_report import ImportReport, batches, checked_lines
@@ -26,6 +26,7 @@ from annotation.models import (
 from annotation.strict_json import Refused
 from ranking.models import Placement, Ranking, RankingStatus
 from ranking.ranking_lines import FIELDS, Key, RankingLine, check_ranking
+from ranking.summaries import lock_and_summarize
 
 
 def import_rankings(
@@ -47,13 +48,23 @@ def import_rankings(
 
     Raises UnreadableFile for a file that is broken as a whole; nothing is written.
     """
-    return import_file(
-        project,
-        LineReader(file, progress, most_bytes=most_bytes),
-        mode,
-        verdicts=lambda lines, report: _verdicts(project, lines, report),
-        write=lambda rankings: _write(project, rankings),
-    )
+    ranked: set[int] = set()
+
+    def write(rankings: list[NewRanking]) -> None:
+        _write(project, rankings)
+        ranked.update(ranking.prompt for ranking in rankings)
+
+    with transaction.atomic():
+        report = import_file(
+            project,
+            LineReader(file, progress, most_bytes=most_bytes),
+            mode,
+            verdicts=lambda lines, report: _verdicts(project, lines, report),
+            write=write,
+        )
+        # Last, for labelers who submit to one of these prompts wait from here on.
+        lock_and_summarize(ranked)
+    return report
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,6 +187,27 @@ class Withdrawal(models.Model):
         return self.reason
 
 
+class PromptSummary(models.Model):
+    """All counted rankings of a prompt, ready to be summed with those of others.
+
+    Made anew, whole, from the prompt's rankings by whoever stores one, in the same
+    transaction and under the prompt's lock; never added to (`ranking.summary_sql`,
+    where the two columns of records are described). A prompt that nobody has ranked
+    has no row.
+    """
+
+    prompt = models.OneToOneField(Prompt, primary_key=True, on_delete=models.PROTECT)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT)
+    k = models.PositiveSmallIntegerField()
+    rankings = models.PositiveIntegerField()
+    newest_at = models.DateTimeField()
+    judged = models.BinaryField()
+    compared = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"summary of {self.prompt_id}"
+
+
 class Draft(models.Model):
     """A ranking in the making: what the labeler's page saved last."""
 

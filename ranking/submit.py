@@ -12,7 +12,13 @@ from django.db.models import Q
 from psycopg.errors import LockNotAvailable
 
 from annotation import queue
-from annotation.models import Assignment, AssignmentSource, Membership, Response
+from annotation.models import (
+    Assignment,
+    AssignmentSource,
+    Membership,
+    Purpose,
+    Response,
+)
 from annotation.prepared import Given, Prepared
 from annotation.queue import SlotAfter
 from annotation.shown import as_shown
@@ -29,6 +35,7 @@ from ranking.models import (
 )
 from ranking.placements import place
 from ranking.ratings import check_flags, check_note, check_ratings, contradictions
+from ranking.summaries import summarize
 from ranking.weak_order import check_complete, dense_ranks
 from ranking.withdrawal import is_withdrawn, responses_with_withdrawal
 
@@ -135,7 +142,8 @@ class Submitted:
 def submit(*, membership: Membership, token: str, submission: Submission) -> Submitted:
     """Store a labeler's ranking of the prompt they were handed, all or nothing.
 
-    1. Lock the assignment, so that submissions of one assignment come one by one.
+    1. Lock the assignment and its prompt, so that submissions of one assignment come
+       one by one, and so do those of one prompt.
     2. What is stored already under this key with the same body, or as the current
        ranking with the same body, comes back: a replay, whatever else has changed.
     3. Refuse what does not rank exactly the responses shown, lacks a rating where its
@@ -147,8 +155,9 @@ def submit(*, membership: Membership, token: str, submission: Submission) -> Sub
     5. Close the assignment, which says whether the ranking counts; a late one is
        kept and marked. A withdrawal of the labeler's work locks the assignment too, so
        it sees this answer, or this answer sees it.
-    6. Insert the ranking and its placements, and drop the draft; at commit a trigger
-       checks that every response is placed exactly once.
+    6. Insert the ranking and its placements, make the prompt's summary anew under its
+       lock, which step 1 took, and drop the draft; at commit a trigger checks that
+       every response is placed exactly once.
 
     Errors: Assignment.DoesNotExist for somebody else's token; IncompleteRanking with
     the letters that are missing or unknown; WrongAnswerError; ConflictError;
@@ -285,6 +294,8 @@ def _insert(
         telemetry=dict(submission.telemetry),
     )
     place(ranking, submission.said, shown)
+    if assignment.prompt.purpose == Purpose.WORK:
+        summarize([assignment.prompt_id])
     clear_draft(assignment)
     entry.answered(ranking)
     return Submitted(ranking=ranking)

@@ -5,7 +5,9 @@ from django.urls import include, path
 from ranking import (
     agreement_pages,
     ahead,
+    dashboard_pages,
     dataset_pages,
+    disagreement_pages,
     feedback_pages,
     hours_pages,
     labeler_pages,
@@ -76,6 +78,33 @@ urlpatterns = [
         name="rank_skip",
     ),
     path("p/<slug:slug>/agreement/", agreement_pages.agreement, name="agreement"),
+    path("p/<slug:slug>/dashboard/", dashboard_pages.overview, name="overview"),
+    path(
+        "p/<slug:slug>/dashboard/agreement/",
+        dashboard_pages.agreement_pictures,
+        name="agreement_pictures",
+    ),
+    path("p/<slug:slug>/dashboard/habits/", dashboard_pages.habits, name="habits"),
+    path(
+        "p/<slug:slug>/dashboard/disagreement/",
+        disagreement_pages.disagreement,
+        name="disagreement",
+    ),
+    path(
+        "p/<slug:slug>/dashboard/disagreement/<int:pk>/",
+        disagreement_pages.disagreement_prompt,
+        name="disagreement_prompt",
+    ),
+    path(
+        "p/<slug:slug>/dashboard/<slug:picture>.csv",
+        dashboard_pages.dashboard_csv,
+        name="dashboard_csv",
+    ),
+    path(
+        "p/<slug:slug>/dashboard/<slug:picture>/<slug:theme>-<slug:width>.svg",
+        dashboard_pages.dashboard_figure,
+        name="dashboard_figure",
+    ),
     path(
         "p/<slug:slug>/rankings/import/",
         dataset_pages.import_rankings_page,

@@ -25,6 +25,7 @@ ACCOUNTS = ("labeler", "site_admin")
 NO_PAGES = {
     *("livez", "readyz", "hours_csv", "dataset_file", "run_metrics", "run_figure"),
     *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
+    *("dashboard_csv", "dashboard_figure"),
     *("api_schema", "api_history", "api_compare", "generation_progress", "run_live"),
 }
 # Measured in every state by a file of its own: test_rank_page_for_everybody.
@@ -36,6 +37,10 @@ FURTHER_FACES = {
     "hours": ("?since=2026-11-21&until=2026-11-01", "?since=x&until="),
     "labelers": ("?sort=-agreement&tag=nothing", "?since=x"),
     "agreement": ("?tag=nothing", "?since=x"),
+    "overview": ("?tag=nothing", "?since=x"),
+    "agreement_pictures": ("?tag=nothing",),
+    "habits": ("?tag=nothing",),
+    "disagreement": ("?tag=nothing",),
 }
 
 

@@ -208,6 +208,14 @@ def a_figure(cast: Cast) -> Arguments:
     return {**a_run(cast), "theme": "light", "width": "wide"}
 
 
+def a_picture(cast: Cast) -> Arguments:
+    return {**the_project(cast), "picture": "throughput"}
+
+
+def a_dashboard_figure(cast: Cast) -> Arguments:
+    return {**a_picture(cast), "theme": "light", "width": "wide"}
+
+
 def a_model(cast: Cast) -> Arguments:
     model = RewardModel.objects.create(
         project=cast.project,
@@ -327,6 +335,13 @@ ROWS = {
     "import_prompts": row(GET=ADMINS, POST=ADMINS),
     # Agreement and datasets
     "agreement": row(GET=STAFF),
+    "overview": row(GET=STAFF),
+    "agreement_pictures": row(GET=STAFF),
+    "habits": row(GET=STAFF),
+    "disagreement": row(GET=STAFF),
+    "disagreement_prompt": row(a_prompt, GET=STAFF),
+    "dashboard_csv": row(a_picture, GET=STAFF),
+    "dashboard_figure": row(a_dashboard_figure, GET=STAFF),
     "import_rankings": row(GET=ADMINS, POST=ADMINS),
     "datasets": row(GET=STAFF),
     "freeze_dataset": row(POST=STAFF),

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import claiming, cycle, first_key, reporting
+from tests.benchmarks import claiming, cycle, first_key, looking, reporting
 from tests.benchmarks.figures import Figure, table
 
 FEW = cycle.Size(rounds=2, cycles=2, logged=2, trips=20)
@@ -28,6 +28,9 @@ BENCHMARKS: dict[str, Callable[[bool], bool]] = {
     "claiming": lambda few: bool(claiming.main(FEW_PROMPTS if few else claiming.LARGE)),
     "report": lambda few: bool(
         reporting.main(FEW_PROMPTS, rounds=1) if few else reporting.main()
+    ),
+    "dashboards": lambda few: bool(
+        looking.main(FEW_PROMPTS, rounds=1) if few else looking.main()
     ),
 }
 

@@ -38,13 +38,14 @@ READ = "COPY (SELECT ranking_id, response_id, rank FROM ranking_placement) TO ST
 def measure(prompts: int, rounds: int) -> None:
     """Build, measure, print; exits with 1 when a bar is missed."""
     call_command("migrate", verbosity=0)
-    project = _build(prompts)
+    project = build(prompts)
     figures = _figures(project, rounds)
     print(table(figures), flush=True)
     sys.exit(any(figure.missed for figure in figures))
 
 
-def _build(prompts: int) -> Project:
+def build(prompts: int) -> Project:
+    """A project of so many prompts, ranked three times each."""
     started = time.monotonic()
     setting = Setting(
         prompts=prompts,
@@ -67,7 +68,7 @@ def _build(prompts: int) -> Project:
 
 
 @dataclass(frozen=True)
-class _Books:
+class Books:
     """Whose CPU time counts: Postgres' with all its children, and a client's."""
 
     postgres: int
@@ -84,9 +85,9 @@ class _Books:
 
 
 def _figures(project: Project, rounds: int) -> list[Figure]:
-    postgres = _postmaster()
-    own = _Books(postgres, time.process_time)
-    psql = _Books(postgres, _ended_children)
+    postgres = postmaster()
+    own = Books(postgres, time.process_time)
+    psql = Books(postgres, _ended_children)
     reports, copies, reads = [], [], []
     _report(project)  # what is made once by a process is not counted
     for _ in range(rounds):
@@ -130,7 +131,7 @@ def _psql() -> Path:
         return Path(cursor.fetchone()[0]) / "psql"
 
 
-def _postmaster() -> int:
+def postmaster() -> int:
     """The process whose descendants are all of Postgres."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW data_directory")

@@ -23,6 +23,7 @@ from annotation.models import (
 from annotation.slots import HOLDING_A_SLOT
 from ranking.models import Draft, Placement, Ranking, RankingStatus, RefusedSubmission
 from ranking.weak_order import dense_ranks
+from tests.ranking.summed import assert_summaries_are_right
 
 OF_THE_QUEUE = Assignment.objects.filter(source="queue")
 # What went to somebody else before its labeler saw it may come to them again.
@@ -187,3 +188,8 @@ class QueuePromises(RuleBasedStateMachine):
             mine = Assignment.objects.filter(~UNSEEN, labeler=labeler)
             missed = OF_THE_QUEUE.filter(behind, state="open")
             assert not missed.exclude(prompt__in=mine.values("prompt")).exists()
+
+    @invariant()
+    def summaries_are_what_the_rankings_make_them(self) -> None:
+        for project in Project.objects.all():
+            assert_summaries_are_right(project)

@@ -189,7 +189,7 @@ def test_labelers_of_one_name_are_told_apart_and_members_keep_theirs(
         for member in project.membership_set.filter(user__isnull=True)
     }
     people = project.membership_set.filter(role=Role.LABELER).order_by("-pk")
-    assert dashboards._distinct_names(people, lambda member: member.name) == {
+    assert dashboards.distinct_names(people, lambda member: member.name) == {
         alice.pk: "alice",
         by_name["alice (imported)"]: "alice (imported)",
         by_name["alice"]: "alice (imported 2)",
@@ -211,7 +211,7 @@ def test_colliding_pseudonyms_are_told_apart_in_one_order(
         imported[1].pk: "L-0 (imported 2)",
     }
     for order in (people, people[::-1]):
-        assert dashboards._distinct_names(order, lambda member: "L-0") == expected
+        assert dashboards.distinct_names(order, lambda member: "L-0") == expected
 
 
 def test_a_filter_that_is_not_understood_keeps_the_page(

@@ -37,6 +37,10 @@ PROJECT_PAGES = {
     "prompts": True,
     "import_prompts": True,
     "agreement": True,
+    "overview": True,
+    "agreement_pictures": True,
+    "habits": True,
+    "disagreement": True,
     "import_rankings": True,
     "datasets": True,
     "runs": True,
@@ -46,6 +50,7 @@ THING_PAGES = {
     *("prompt", "labeler", "dataset", "run", "run_live", "rank_prompt"),
     *("training_feedback", "rank", "labeler_card", "withdrawal"),
     "prompt_consensus",
+    "disagreement_prompt",
 }
 # Files and data, and pages of people who are not signed in.
 NOT_PAGES = {
@@ -54,6 +59,7 @@ NOT_PAGES = {
     *("account_reset_password_from_key", "account_reset_password_from_key_done"),
     *("hours_csv", "dataset_file", "run_metrics", "run_figure"),
     *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
+    *("dashboard_csv", "dashboard_figure"),
     *("api_schema", "api_history", "api_compare"),
     *("api_agreement", "api_own_agreement"),
 }
@@ -64,6 +70,7 @@ def places(planted: Planted) -> dict[str, list[list[object]]]:
     """What comes after the project in the addresses of single things."""
     return {
         "prompt": [[prompt.pk] for prompt in planted.prompts],
+        "disagreement_prompt": [[prompt.pk] for prompt in planted.prompts],
         "labeler": [[labeler.pk] for labeler in planted.labelers],
         "labeler_card": [[labeler.pk] for labeler in planted.labelers],
         "withdrawal": [[labeler.pk] for labeler in planted.labelers],

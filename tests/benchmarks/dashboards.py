@@ -1,0 +1,91 @@
+"""What the dashboards cost at 33,000 prompts with nine responses, three labelers each.
+
+CPU is that of this process and of all of Postgres for one request, the signed-in page
+from its address to its HTML; statements are counted. The same project as that of the
+report's benchmark, with its summary rows.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from annotation.accounts import account_of
+from annotation.models import Membership, Project, Prompt, Role
+from ranking.summaries import lock_and_summarize
+from tests.benchmarks.figures import Figure, table
+from tests.benchmarks.reports import Books, build, postmaster
+
+NAME: Final = "dashboards"
+MOST_STATEMENTS: Final = 15
+MOST_MILLISECONDS: Final = 300.0
+PAGES: Final = ("", "agreement/", "habits/", "disagreement/")
+
+
+def measure(prompts: int, rounds: int) -> None:
+    """Build, measure, print; exits with 1 when a bar is missed."""
+    call_command("migrate", verbosity=0)
+    project = build(prompts)
+    _summarize(project)
+    browser = _admin(project)
+    books = Books(postmaster(), time.process_time)
+    figures = [
+        figure
+        for page in PAGES
+        for figure in _of_page(
+            browser, f"/p/{project.slug}/dashboard/{page}", books, rounds
+        )
+    ]
+    print(table(figures), flush=True)
+    sys.exit(any(figure.missed for figure in figures))
+
+
+def _summarize(project: Project) -> None:
+    started = time.monotonic()
+    prompts = Prompt.objects.filter(project=project).values_list("pk", flat=True)
+    lock_and_summarize(prompts)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE) ranking_promptsummary")
+    took = time.monotonic() - started
+    print(f"summarized in {took:.0f} s", file=sys.stderr, flush=True)
+
+
+def _admin(project: Project) -> Client:
+    user, _ = account_of("admin@report.example")
+    Membership.objects.create(project=project, user=user, name="admin", role=Role.ADMIN)
+    browser = Client(headers={"host": "127.0.0.1"})
+    browser.force_login(user, "allauth.account.auth_backends.AuthenticationBackend")
+    return browser
+
+
+def _of_page(browser: Client, address: str, books: Books, rounds: int) -> list[Figure]:
+    look: Callable[[], object] = lambda: _open(browser, address)  # noqa: E731
+    look()  # what is made once by a process is not counted
+    with CaptureQueriesContext(connection) as captured:
+        look()
+    costs = [sum(books.cost(look)) for _ in range(rounds)]
+    return [
+        Figure(
+            benchmark=NAME,
+            what=f"statements, {address}",
+            rounds=[len(captured)],
+            unit="",
+            at_most=MOST_STATEMENTS,
+        ),
+        Figure(
+            benchmark=NAME,
+            what=f"CPU, {address}",
+            rounds=costs,
+            unit="ms",
+            at_most=MOST_MILLISECONDS,
+        ),
+    ]
+
+
+def _open(browser: Client, address: str) -> None:
+    assert browser.get(address).status_code == 200

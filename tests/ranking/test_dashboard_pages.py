@@ -1,0 +1,194 @@
+"""The dashboards as pages: what they show, to whom, and what that costs."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from annotation.models import Membership, Project, Prompt
+from annotation.queue import reject_prompt
+from ranking.summaries import lock_and_summarize
+from tests.conftest import make_prompt
+from tests.simulated_labelers import Labeler, Setting, simulate
+from tests.stored_simulation import store
+
+pytestmark = pytest.mark.django_db
+SignedIn = Callable[[Membership], Client]
+PAGES = ("", "agreement/", "habits/", "disagreement/")
+MOST_STATEMENTS = 15
+
+
+@pytest.fixture
+def worked(project: Project) -> list[Membership]:
+    """Three labelers have ranked sixty prompts; one of them has a dollar for a name."""
+    setting = Setting(
+        prompts=60,
+        labelers=(Labeler(name="$x^"), Labeler(name="yu"), Labeler(name="zoe")),
+        ks=(4, 9),
+        tags={"code": 0.5, "=law": 0.2},
+        days_per_version=1,
+        sitting=20,
+    )
+    labelers = store(project, simulate(setting, seed=5))
+    prompts = Prompt.objects.filter(project=project)
+    lock_and_summarize(prompts.values_list("pk", flat=True))
+    return labelers
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_takes_at_most_fifteen_statements(
+    admin: Membership,
+    worked: list[Membership],
+    signed_in: SignedIn,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+    page: str,
+) -> None:
+    browser = signed_in(admin)
+    with django_assert_max_num_queries(MOST_STATEMENTS):
+        assert browser.get(f"/p/tides/dashboard/{page}").status_code == 200
+
+
+def pictures_on(text: str) -> Iterator[str]:
+    for part in text.split('srcset="')[1:] + text.split('<img src="')[1:]:
+        yield part.split('"')[0].replace("&amp;", "&")
+
+
+@pytest.mark.parametrize("page", PAGES[:3])
+def test_every_picture_of_a_page_is_drawn_and_has_its_rows_as_csv(
+    admin: Membership, worked: list[Membership], signed_in: SignedIn, page: str
+) -> None:
+    browser = signed_in(admin)
+    text = browser.get(f"/p/tides/dashboard/{page}?tag=code").content.decode()
+    addresses = list(pictures_on(text))
+    assert addresses
+    for address in addresses:
+        assert address.endswith("?tag=code")
+        drawn = browser.get(address)
+        assert drawn["Content-Type"] == "image/svg+xml"
+        again = browser.get(address, headers={"If-None-Match": drawn["ETag"]})
+        assert again.status_code == 304
+        name = address.split("/dashboard/")[1].split("/")[0]
+        table = browser.get(f"/p/tides/dashboard/{name}.csv?tag=code")
+        assert len(table.content.decode().splitlines()) > 1
+
+
+@pytest.mark.parametrize("query", ["", "?tag=code&k=9&labeler=yu&labeler=zoe"])
+def test_numbers_are_those_of_the_full_report(
+    admin: Membership, worked: list[Membership], signed_in: SignedIn, query: str
+) -> None:
+    browser = signed_in(admin)
+    page = browser.get(f"/p/tides/dashboard/agreement/{query}").context
+    report = browser.get(f"/p/tides/agreement/{query}").context["report"]
+    headline, ties = page["headline"], page["tie_rate"]
+    assert headline.value == report["strict"]["value"]
+    assert headline.interval == pytest.approx(report["strict"]["ci"])
+    assert ties.value == report["tie_rate"]
+    assert ties.interval == pytest.approx(report["intervals"]["tie_rate"])
+    assert page["band"][0] == report["strict"]["value"]
+    pictures = {picture.name: picture.rows for picture in page["pictures"]}
+    for name, of_report in (
+        ("agreement-by-week", "by_week"),
+        ("agreement-by-k", "by_k"),
+        ("agreement-by-distance", "by_rank_distance"),
+        ("agreement-by-tag", "by_tag"),
+        ("agreement-by-version", "by_version"),
+    ):
+        rows = [(row.part, row.whole) for row in pictures[name]]
+        expected = report[of_report]
+        assert rows == [(row["agree"], row["comparable"]) for row in expected]
+        assert [row.value for row in pictures[name]] == [r["value"] for r in expected]
+    people = {row["labeler"]: row["vs_others"] for row in report["labelers_detail"]}
+    for one in page["people"]:
+        assert (one.part, one.whole) == (
+            people[one.label]["agree"],
+            people[one.label]["comparable"],
+        )
+    cells = {
+        (one.label, page["people"][column].label): cell[0]
+        for one, row in page["heat"]
+        for column, cell in enumerate(row)
+        if cell
+    }
+    assert len(cells) == 2 * len(report["matrix"])
+    for row in report["matrix"]:
+        for pair in ((row["a"], row["b"]), (row["b"], row["a"])):
+            assert cells[pair].agree == row["agree"]
+            assert cells[pair].comparable == row["comparable"]
+
+
+def test_a_researcher_reads_pseudonyms(
+    researcher: Membership, worked: list[Membership], signed_in: SignedIn
+) -> None:
+    browser = signed_in(researcher)
+    split = browser.get("/p/tides/dashboard/disagreement/").context["rows"][0][1]
+    paths = [
+        "agreement/",
+        "habits/",
+        "ties-by-labeler.csv",
+        f"disagreement/{split.pk}/",
+    ]
+    for path in paths:
+        text = browser.get(f"/p/tides/dashboard/{path}").content.decode()
+        assert worked[0].project.pseudonym(worked[1].pk) in text
+        assert "zoe" not in text
+    overview = browser.get("/p/tides/dashboard/").content.decode()
+    assert "/signals/" not in overview
+    assert "/reports/" not in overview
+
+
+def test_a_prompt_that_was_taken_out_counts_no_more(
+    admin: Membership, worked: list[Membership], signed_in: SignedIn
+) -> None:
+    browser = signed_in(admin)
+    before = browser.get("/p/tides/dashboard/").context
+    [prompt] = Prompt.objects.filter(external_id="s7")
+    reject_prompt(prompt, reason="bad")
+    after = browser.get("/p/tides/dashboard/").context
+    assert after["rankings"] == before["rankings"] - 3
+    assert after["headline"].prompts == before["headline"].prompts - 1
+    assert after["work"].rejected == 1
+
+
+def test_cells_of_a_csv_are_no_formulas(
+    admin: Membership, worked: list[Membership], signed_in: SignedIn
+) -> None:
+    answer = signed_in(admin).get("/p/tides/dashboard/agreement-by-tag.csv")
+    assert "\n'=law," in answer.content.decode().replace("\r", "")
+
+
+def test_who_ranked_what_stands_side_by_side(
+    admin: Membership, worked: list[Membership], signed_in: SignedIn
+) -> None:
+    browser = signed_in(admin)
+    listed = browser.get("/p/tides/dashboard/disagreement/").context["rows"]
+    lows = [split.interval[0] for split, _ in listed]
+    assert lows == sorted(lows, reverse=True)
+    page = browser.get(f"/p/tides/dashboard/disagreement/{listed[0][1].pk}/")
+    rankings, rows = page.context["rankings"], page.context["rows"]
+    assert [name for name, _ in rankings] == ["$x^", "yu", "zoe"]
+    for column, (_, ranking) in enumerate(rankings):
+        ranks = {row.response.pk: row.ranks[column] for row in rows}
+        placed = ranking.placements.values_list("response", "rank")
+        assert ranks == dict(placed)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_empty_project_says_so_in_words(
+    admin: Membership, signed_in: SignedIn, page: str
+) -> None:
+    make_prompt(admin.project)
+    answer: Any = signed_in(admin).get(f"/p/tides/dashboard/{page}")
+    assert answer.status_code == 200
+    text = answer.content.decode()
+    assert "nan" not in text.lower().split()
+    assert "None" not in text
+
+
+def test_a_filter_that_is_not_understood_is_refused(
+    admin: Membership, signed_in: SignedIn
+) -> None:
+    answer = signed_in(admin).get("/p/tides/dashboard/?since=x")
+    assert answer.status_code == 400
+    assert "is not a date" in answer.content.decode()
