@@ -5,9 +5,9 @@ to see differently. So prompts are ordered by the lower end of an interval: how 
 disagreement the evidence of this prompt makes sure of.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -29,10 +29,30 @@ class Split:
     differ: int
     comparable: int
     value: float
-    interval: tuple[float, float]
+    interval: list[float]
 
 
-def splits(tallies: Tallies, *, fewest: int = FEWEST) -> Sequence[Split]:
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Prompts in the order of the queue; a page takes a slice of them.
+
+    One column a field of `Split`: of tens of thousands of prompts a page shows fifty.
+    """
+
+    columns: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.columns["prompt"])
+
+    def __getitem__(self, some: slice) -> list[Split]:
+        rows = zip(*(c[some].tolist() for c in self.columns.values()), strict=True)
+        return [
+            Split(**dict(zip(self.columns, row, strict=True)), value=row[3] / row[4])
+            for row in rows
+        ]
+
+
+def splits(tallies: Tallies, *, fewest: int = FEWEST) -> Splits:
     """The prompts with at least so many comparisons, the surest disagreement first."""
     rows = tallies.compared
     counts = prompt_counts(
@@ -40,22 +60,20 @@ def splits(tallies: Tallies, *, fewest: int = FEWEST) -> Sequence[Split]:
     )
     enough = counts.counts[1] >= max(fewest, 1)
     places, (differ, whole) = counts.prompts[enough], counts.counts[:, enough]
-    k = tallies.k[places].astype(np.float64)
-    low, high = wilson(differ / whole, whole / design_effect(k))
+    k = tallies.k[places].astype(np.int64)
+    low, high = wilson(differ / whole, whole / design_effect(k.astype(np.float64)))
     people = np.bincount(tallies.judged.prompt, minlength=len(tallies.prompts))
     order = np.lexsort([tallies.prompts[places], -whole, -low])
-    return [
-        Split(
-            prompt=int(tallies.prompts[places[at]]),
-            k=int(k[at]),
-            labelers=int(people[places[at]]),
-            differ=int(differ[at]),
-            comparable=int(whole[at]),
-            value=float(differ[at] / whole[at]),
-            interval=(float(low[at]), float(high[at])),
-        )
-        for at in order.tolist()
-    ]
+    return Splits(
+        {
+            "prompt": tallies.prompts[places][order],
+            "k": k[order],
+            "labelers": people[places][order],
+            "differ": differ[order].astype(np.int64),
+            "comparable": whole[order].astype(np.int64),
+            "interval": np.stack([low, high], axis=1)[order],
+        }
+    )
 
 
 def design_effect(k: FloatArray) -> FloatArray:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from django.db import connection, transaction
+from psycopg.pq import Format
 
 from annotation.models import Project
 from ranking.filters import Filters
@@ -20,10 +21,11 @@ SELECT string_agg(int8send(summary.prompt_id), ''),
        string_agg(summary.judged, ''),
        string_agg(summary.compared, '')
 FROM ranking_promptsummary summary
-JOIN annotation_prompt prompt ON prompt.id = summary.prompt_id
 WHERE summary.project_id = %(project)s
   AND (%(k)s::int[] = '{}' OR summary.k = ANY(%(k)s))
-  AND (%(tags)s::text[] = '{}' OR prompt.tags::text[] && %(tags)s)
+  AND (%(tags)s::text[] = '{}' OR summary.prompt_id IN (
+      SELECT prompt.id FROM annotation_prompt prompt
+      WHERE prompt.project_id = %(project)s AND prompt.tags::text[] && %(tags)s))
   AND NOT EXISTS (SELECT 1 FROM annotation_promptrejection rejection
                   WHERE rejection.prompt_id = summary.prompt_id)
 """
@@ -76,6 +78,8 @@ def tallies_of(project: Project, filters: Filters) -> Tallies:
         "tags": sorted(filters.tags),
     }
     with connection.cursor() as cursor:
+        # As text, each byte would travel as two letters.
+        cursor.cursor.format = Format.BINARY
         cursor.execute(SUMS, keys)
         columns = cursor.fetchone()
     return read_tallies(*(column or b"" for column in columns)).chosen(

@@ -5,8 +5,9 @@ counts already made, so that a page over a hundred thousand rankings only adds u
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -83,16 +84,16 @@ class Compared:
     def __len__(self) -> int:
         return len(self.first)
 
-    @property
+    @cached_property
     def agree(self) -> IntArray:
         """SE, `(m,)`."""
-        agree: IntArray = self.agree_at.sum(axis=1, dtype=np.int64)
+        agree: IntArray = _columns(self.agree_at).sum(axis=0, dtype=np.int64)
         return agree
 
-    @property
+    @cached_property
     def differ(self) -> IntArray:
         """SO, `(m,)`."""
-        differ: IntArray = self.differ_at.sum(axis=1, dtype=np.int64)
+        differ: IntArray = _columns(self.differ_at).sum(axis=0, dtype=np.int64)
         return differ
 
 
@@ -150,18 +151,18 @@ class Tallies:
             ),
         )
 
-    @property
+    @cached_property
     def compared_prompt(self) -> IntArray:
         """The prompt of each comparison, `(m,)`: a place in `prompts`."""
         return self.judged.prompt[self.compared.first]
 
-    @property
+    @cached_property
     def week(self) -> IntArray:
         """Of each comparison, `(m,)`: the later of its two rankings', as 202647."""
         weeks = iso_weeks(self.judged.submitted)
         return np.maximum(weeks[self.compared.first], weeks[self.compared.second])
 
-    @property
+    @cached_property
     def version(self) -> IntArray:
         """Of each comparison, `(m,)`: the version that both saw, 0 if they differ."""
         one, other = (
@@ -170,18 +171,19 @@ class Tallies:
         )
         return np.where(one == other, one, 0)
 
-    @property
+    @cached_property
     def pairs(self) -> IntArray:
         """C(K, 2) of each ranking, `(n,)`."""
         k = self.k[self.judged.prompt].astype(np.int64)
         return k * (k - 1) // 2
 
-    @property
+    @cached_property
     def ties(self) -> IntArray:
         """Tied pairs of each ranking, `(n,)`."""
         ties = np.zeros(len(self.judged), np.int64)
+        ranks = _columns(self.judged.ranks)
         for rank in range(1, MOST_RESPONSES + 1):
-            tier = (self.judged.ranks == rank).sum(axis=1)
+            tier = (ranks == rank).sum(axis=0)
             ties += tier * (tier - 1) // 2
         return ties
 
@@ -246,4 +248,9 @@ def _native(numbers: NDArray[Any]) -> NDArray[Any]:
 
 
 def _picked(rows: Any, kept: BoolArray) -> Any:
-    return replace(rows, **{name: some[kept] for name, some in vars(rows).items()})
+    return type(rows)(*(getattr(rows, f.name)[kept] for f in fields(rows)))
+
+
+def _columns(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`(n, c)` to `(c, n)`: adding up long rows is many times as fast as short ones."""
+    return np.ascontiguousarray(rows.T)
