@@ -5,6 +5,7 @@ the environment, here and nowhere else; `.env.example` lists every name.
 secrets and servers of its own. Plain http is for loopback names only.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -255,7 +256,13 @@ AXES_SENSITIVE_PARAMETERS = ["login", "csrfmiddlewaretoken", "next"]
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False  # no banner in front of a command's output
 SESSION_ENGINE = "annotation.sessions"
-SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_IDLE = timedelta(hours=env.float("SESSION_IDLE_HOURS", 7 * 24))
+SESSION_ABSOLUTE = timedelta(hours=env.float("SESSION_HOURS", 30 * 24))
+if not timedelta(0) < SESSION_IDLE <= SESSION_ABSOLUTE:
+    raise ImproperlyConfigured(
+        "SESSION_IDLE_HOURS must be above 0, and at most SESSION_HOURS."
+    )
+SESSION_COOKIE_AGE = int(SESSION_ABSOLUTE.total_seconds())
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "annotation.errors.csrf_failure"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
