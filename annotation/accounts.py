@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.views import password_reset
+from allauth.account.views import LoginView, password_reset
 from axes.attempts import get_cool_off_threshold
 from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt
@@ -22,6 +22,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from knox.models import AuthToken
 
 from annotation.models import SignInLink, User
+from annotation.sessions import end_sessions
 
 LINK_LIFETIME = timedelta(days=2)
 # Wrong passwords from one address, whatever the accounts, within the cool-off: above
@@ -55,8 +56,7 @@ class InvitedOnly(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has n
         """Whoever held a link or a token of the account may be whom the password locks
         out; other sessions end by themselves, for they hold a hash of the old one."""
         super().set_password(user, password)
-        end_sign_in_links(user)
-        AuthToken.objects.filter(user=user).delete()
+        end_keys(user)
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         """Back to work."""
@@ -152,6 +152,19 @@ def locked_out(
     return response
 
 
+class SignIn(LoginView):  # type: ignore[misc]  # allauth has no types
+    """The form to sign in, with the way over single sign-on where there is one."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """The provider's key and name, if the site has one."""
+        provider = settings.OIDC_PROVIDER if settings.OIDC_SERVER_URL else ""
+        names = {"provider": provider, "provider_name": settings.OIDC_NAME}
+        return {**super().get_context_data(**kwargs), **names}
+
+
+sign_in = SignIn.as_view()
+
+
 def ask_for_reset(request: HttpRequest) -> HttpResponse:
     """Ask for a letter with a reset link; a site that sends none says whom to ask."""
     if not settings.EMAIL_URL:
@@ -196,6 +209,22 @@ def make_sign_in_link(user: User) -> str:
 def end_sign_in_links(user: User) -> None:
     """Links of the account that were not used open nothing any more."""
     _valid_links().filter(user=user).update(expires_at=Now())
+
+
+def end_keys(user: User) -> None:
+    """Whatever opens the account without its password ends: links and API tokens."""
+    end_sign_in_links(user)
+    AuthToken.objects.filter(user=user).delete()
+
+
+def end_access(user: User) -> None:
+    """Sign somebody out everywhere and end their links and API tokens.
+
+    For when what the account may do has changed: whoever had got hold of a session or a
+    token has to sign in anew. Other requests that are under way end with their rights.
+    """
+    end_sessions(user)
+    end_keys(user)
 
 
 def user_of_link(token: str) -> User | None:

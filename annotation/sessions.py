@@ -4,7 +4,7 @@ Whether somebody is signed in is asked of the database at every request, so who 
 deactivated, or has a new password, is out at their next one.
 
 A session ends SESSION_IDLE after its last use, and SESSION_ABSOLUTE after its sign-in
-however much it is used. Both ends are in one column, `expire_date`: the earlier of them.
+however much it is used. One column, `expire_date`, is the earlier of both.
 """
 
 from datetime import UTC, datetime

@@ -24,7 +24,14 @@ ACCOUNTS = ("labeler", "site_admin")
 # scripts put into pages.
 NO_PAGES = {
     *("livez", "readyz", "hours_csv", "dataset_file", "run_metrics", "run_figure"),
-    *("api_schema", "api_history", "api_compare", "generation_progress", "run_live"),
+    *(
+        "second_factor_picture",
+        "api_schema",
+        "api_history",
+        "api_compare",
+        "generation_progress",
+        "run_live",
+    ),
 }
 # Measured in every state by a file of its own: test_rank_page_for_everybody.
 RANK_PAGES = {"rank", "rank_prompt"}

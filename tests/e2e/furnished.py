@@ -73,6 +73,7 @@ def furnish(cast: Cast) -> dict[str, dict[str, Any]]:
     run = _train(cast)
     return {
         "labeler": {"membership_id": cast.labeler.pk},
+        "member_access": {"membership_id": cast.labeler.pk},
         "training_feedback": {"token": check.token},
         "prompt": {"pk": prompt.pk},
         "dataset": {"name": freeze(cast.project).name},

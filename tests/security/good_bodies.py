@@ -56,6 +56,7 @@ def _always(**body: Any) -> Callable[[Cast, Place], Body]:
 
 FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "make_token": _always(days="1"),
+    "begin_second_factor": _always(),
     "time_zone": _always(time_zone="Europe/Paris"),
     "create_project": _always(**PROJECT, lease_minutes="30"),
     "add_instructions": _always(text="Be fairer."),
@@ -67,6 +68,7 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "answer_report": lambda cast, place: {f"{place['pk']}-answer": "Mended."},
     "add_member": _always(**MEMBER),
     "fresh_link": _always(),
+    "remove_member": _always(),
     "pause_member": _always(),
     "decide_qualification": _always(decision="passed"),
     "rank_claim": _always(),
@@ -94,5 +96,8 @@ NOTHING_TO_WRITE = {
     *("account_set_password", "account_reset_password", "revoke_token"),
     *("account_reset_password_from_key", "start_generation", "cancel_generation"),
     *("resume_member", "restore_prompt", "import_rankings", "freeze_dataset"),
-    *("retrain", "use_model"),
+    *("account_reauthenticate", "mfa_reauthenticate"),
+    *("mfa_authenticate", "confirm_second_factor", "make_recovery_codes"),
+    *("remove_second_factor", "rescue"),
+    *("retrain", "use_model", "change_member_role", "revoke_member_token"),
 }

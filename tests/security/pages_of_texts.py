@@ -17,6 +17,8 @@ from tests.test_access_matrix import IN, ROWS, nothing
 PROJECT_PAGES = {
     "home": True,
     "tokens": False,
+    "second_factor": False,
+    "confirm_second_factor": False,
     "time_zone": False,
     "account_change_password": False,
     "account_set_password": False,
@@ -42,11 +44,21 @@ PROJECT_PAGES = {
 }
 # Of single things: see `places`.
 THING_PAGES = {
-    *("prompt", "labeler", "dataset", "run", "run_live", "rank_prompt"),
+    *(
+        "prompt",
+        "labeler",
+        "member_access",
+        "dataset",
+        "run",
+        "run_live",
+        "rank_prompt",
+    ),
     *("training_feedback", "rank"),
 }
 # Files and data, and pages of people who are not signed in.
 NOT_PAGES = {
+    *("account_reauthenticate", "mfa_authenticate", "mfa_reauthenticate"),
+    *("second_factor_picture", "rescue", "openid_connect_callback"),
     *("livez", "readyz", "sign_in_link", "account_login", "account_inactive"),
     *("account_reset_password", "account_reset_password_done"),
     *("account_reset_password_from_key", "account_reset_password_from_key_done"),
@@ -61,6 +73,7 @@ def places(planted: Planted) -> dict[str, list[list[object]]]:
     return {
         "prompt": [[prompt.pk] for prompt in planted.prompts],
         "labeler": [[labeler.pk] for labeler in planted.labelers],
+        "member_access": [[labeler.pk] for labeler in planted.labelers],
         "dataset": [[planted.dataset.name]],
         "run": [[planted.run.pk]],
         "run_live": [[planted.run.pk]],

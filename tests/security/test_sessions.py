@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from django.conf import settings
-from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from knox.models import AuthToken
 
-from annotation.models import Membership, Role, Session, SignInLink, User
+from annotation.models import Session, User
 from annotation.sessions import RENEWED_AFTER
 
 pytestmark = pytest.mark.django_db
