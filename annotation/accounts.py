@@ -3,9 +3,12 @@
 import hashlib
 import ipaddress
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from smtplib import SMTPException
 from typing import Any
 
+import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.views import LoginView, password_reset
 from axes.attempts import get_cool_off_threshold
@@ -13,6 +16,8 @@ from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.core.mail import EmailMessage
+from django.db import connection, transaction
 from django.db.models import QuerySet, Sum, Value
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +29,9 @@ from knox.models import AuthToken
 from annotation.models import SignInLink, User
 from annotation.sessions import end_sessions
 
+log = structlog.get_logger(__name__)
+# One thread; what it has not sent when its process ends, people ask for again.
+LETTERS = ThreadPoolExecutor(1, thread_name_prefix="letters")
 LINK_LIFETIME = timedelta(days=2)
 # Wrong passwords from one address, whatever the accounts, within the cool-off: above
 # what an office behind one address mistypes, far below what guessing needs.
@@ -58,9 +66,34 @@ class InvitedOnly(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has n
         super().set_password(user, password)
         end_keys(user)
 
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
+        """The account whose password it is, or None.
+
+        Guesses from one address wait for each other: each is counted before the next
+        one is weighed, so of many at once no more than the limit are looked at.
+        """
+        with transaction.atomic():
+            _take_turns(counted_address(request))
+            return super().authenticate(request, **credentials)
+
+    def send_mail(
+        self, template_prefix: str, email: str, context: dict[str, Any]
+    ) -> None:
+        """Send a letter after the answer: how long an answer takes must not tell
+        whether an account has the address."""
+        letter = self.render_mail(template_prefix, email, context)
+        LETTERS.submit(_send, letter)
+
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         """Back to work."""
         return reverse("home")
+
+
+def _send(letter: EmailMessage) -> None:
+    try:
+        letter.send()
+    except (OSError, SMTPException) as error:
+        log.error("letter_not_sent", error=type(error).__name__)
 
 
 # --- Throttling -------------------------------------------------------------------
@@ -102,6 +135,15 @@ def attempted_email(
     if not email and request is not None:
         email = request.POST.get("login", "")
     return (email or "").strip().lower()
+
+
+def _take_turns(address: str | None) -> None:
+    """Wait until this transaction is the only one that weighs a guess from there."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"sign-in from {address}"],
+        )
 
 
 class FailureCounter(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no types

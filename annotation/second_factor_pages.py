@@ -1,5 +1,6 @@
 """One's own second factor: set up with an app, new recovery codes, taken off."""
 
+from collections.abc import Callable
 from typing import cast
 
 from allauth.account.decorators import reauthentication_required
@@ -30,7 +31,12 @@ from annotation.second_factor import (
 
 # Where the session keeps a secret until the app has shown that it has it, too.
 IN_SETUP = "second factor in setup"
-again = reauthentication_required(app="allauth.mfa")
+View = Callable[[HttpRequest], HttpResponseBase]
+
+
+def again(view: View) -> View:
+    """Ask for password or code once more before a change, if there is one."""
+    return cast(View, reauthentication_required(app="allauth.mfa")(view))
 
 
 class FirstCodeForm(forms.Form):

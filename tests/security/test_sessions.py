@@ -1,7 +1,7 @@
 """S16: a session has a new key at each sign-in, and ends with its password, with what
 its account may do, when nobody uses it, and after its time in any case."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -113,7 +113,7 @@ A_MOMENT = timedelta(minutes=1)
 
 
 @pytest.fixture
-def clock() -> Callable[[timedelta], None]:
+def clock() -> Iterator[Callable[[timedelta], None]]:
     """`clock(since)`: it is so long after the sign-in now."""
     with time_machine.travel(MORNING, tick=False) as traveller:
         yield lambda since: traveller.move_to(MORNING + since)
