@@ -107,6 +107,7 @@ def ada(db: None) -> User:
 def state_of(browser: Client) -> str:
     """Leave for the server; the state that it is to send back."""
     page = browser.post(LEAVE).content.decode()
+    address: str
     [address] = re.findall(r'content="0; url=([^"]+)"', page)
     return parse_qs(urlsplit(address.replace("&amp;", "&")).query)["state"][0]
 
