@@ -27,10 +27,10 @@ class RescueForm(forms.Form):
     what = forms.ChoiceField(
         label="Take off",
         choices=[
-            ("second_factor", "The second factor: their phone and codes are lost"),
+            ("second_factor", "Second factor"),
             (
                 "single_sign_on",
-                "The tie to single sign-on: they are somebody new there",
+                "Tie to single sign-on",
             ),
         ],
         initial="second_factor",

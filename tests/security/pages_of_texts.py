@@ -58,7 +58,7 @@ THING_PAGES = {
 # Files and data, and pages of people who are not signed in.
 NOT_PAGES = {
     *("account_reauthenticate", "mfa_authenticate", "mfa_reauthenticate"),
-    *("second_factor_picture", "rescue", "openid_connect_callback"),
+    *("second_factor_picture", "rescue"),
     *("livez", "readyz", "sign_in_link", "account_login", "account_inactive"),
     *("account_reset_password", "account_reset_password_done"),
     *("account_reset_password_from_key", "account_reset_password_from_key_done"),
