@@ -57,12 +57,14 @@ class Member:
 
 def memberships_of(user: User) -> QuerySet[Membership]:
     """The projects that a person belongs to, with the role in each."""
-    return Membership.objects.filter(user=user).select_related("project")
+    return Membership.objects.filter(user=user, revoked_at=None).select_related(
+        "project"
+    )
 
 
 _MEMBERSHIP = Prepared(
     lambda: Membership.objects.select_related("project").filter(
-        user=Given("user"), project__slug=Given("slug")
+        user=Given("user"), project__slug=Given("slug"), revoked_at=None
     )
 )
 

@@ -3,16 +3,21 @@
 import hashlib
 import ipaddress
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from smtplib import SMTPException
 from typing import Any
 
+import structlog
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.views import password_reset
+from allauth.account.views import LoginView, password_reset
 from axes.attempts import get_cool_off_threshold
 from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.core.mail import EmailMessage
+from django.db import connection, transaction
 from django.db.models import QuerySet, Sum, Value
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
@@ -22,7 +27,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from knox.models import AuthToken
 
 from annotation.models import SignInLink, User
+from annotation.sessions import end_sessions
 
+log = structlog.get_logger(__name__)
+# One thread; what it has not sent when its process ends, people ask for again.
+LETTERS = ThreadPoolExecutor(1, thread_name_prefix="letters")
 LINK_LIFETIME = timedelta(days=2)
 # Wrong passwords from one address, whatever the accounts, within the cool-off: above
 # what an office behind one address mistypes, far below what guessing needs.
@@ -55,12 +64,36 @@ class InvitedOnly(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has n
         """Whoever held a link or a token of the account may be whom the password locks
         out; other sessions end by themselves, for they hold a hash of the old one."""
         super().set_password(user, password)
-        end_sign_in_links(user)
-        AuthToken.objects.filter(user=user).delete()
+        end_keys(user)
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
+        """The account whose password it is, or None.
+
+        Guesses from one address wait for each other: each is counted before the next
+        one is weighed, so of many at once no more than the limit are looked at.
+        """
+        with transaction.atomic():
+            _take_turns(counted_address(request))
+            return super().authenticate(request, **credentials)
+
+    def send_mail(
+        self, template_prefix: str, email: str, context: dict[str, Any]
+    ) -> None:
+        """Send a letter after the answer: how long an answer takes must not tell
+        whether an account has the address."""
+        letter = self.render_mail(template_prefix, email, context)
+        LETTERS.submit(_send, letter)
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         """Back to work."""
         return reverse("home")
+
+
+def _send(letter: EmailMessage) -> None:
+    try:
+        letter.send()
+    except (OSError, SMTPException) as error:
+        log.error("letter_not_sent", error=type(error).__name__)
 
 
 # --- Throttling -------------------------------------------------------------------
@@ -102,6 +135,15 @@ def attempted_email(
     if not email and request is not None:
         email = request.POST.get("login", "")
     return (email or "").strip().lower()
+
+
+def _take_turns(address: str | None) -> None:
+    """Wait until this transaction is the only one that weighs a guess from there."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"sign-in from {address}"],
+        )
 
 
 class FailureCounter(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no types
@@ -152,6 +194,19 @@ def locked_out(
     return response
 
 
+class SignIn(LoginView):  # type: ignore[misc]  # allauth has no types
+    """The form to sign in, with the way over single sign-on where there is one."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """The provider's key and name, if the site has one."""
+        provider = settings.OIDC_PROVIDER if settings.OIDC_SERVER_URL else ""
+        names = {"provider": provider, "provider_name": settings.OIDC_NAME}
+        return {**super().get_context_data(**kwargs), **names}
+
+
+sign_in = SignIn.as_view()
+
+
 def ask_for_reset(request: HttpRequest) -> HttpResponse:
     """Ask for a letter with a reset link; a site that sends none says whom to ask."""
     if not settings.EMAIL_URL:
@@ -196,6 +251,22 @@ def make_sign_in_link(user: User) -> str:
 def end_sign_in_links(user: User) -> None:
     """Links of the account that were not used open nothing any more."""
     _valid_links().filter(user=user).update(expires_at=Now())
+
+
+def end_keys(user: User) -> None:
+    """Whatever opens the account without its password ends: links and API tokens."""
+    end_sign_in_links(user)
+    AuthToken.objects.filter(user=user).delete()
+
+
+def end_access(user: User) -> None:
+    """Sign somebody out everywhere and end their links and API tokens.
+
+    For when what the account may do has changed: whoever had got hold of a session or a
+    token has to sign in anew. Other requests that are under way end with their rights.
+    """
+    end_sessions(user)
+    end_keys(user)
 
 
 def user_of_link(token: str) -> User | None:

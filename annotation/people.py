@@ -1,9 +1,10 @@
 """One-time sign-in links, and the members of a project."""
 
+from allauth.account.utils import perform_login
 from django import forms
 from django.contrib import messages
-from django.contrib.auth import login
-from django.db import IntegrityError, transaction
+from django.contrib.auth import logout
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -15,23 +16,17 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from annotation.access import Member, for_members
-from annotation.accounts import (
-    account_of,
-    end_sign_in_links,
-    make_sign_in_link,
-    use_sign_in_link,
-    user_of_link,
-)
+from annotation.access import Member, for_members, memberships_of
+from annotation.accounts import make_sign_in_link, use_sign_in_link, user_of_link
+from annotation.memberships import let_in
 from annotation.models import Membership, Project, Role
-
-BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
-    """A page with one button; the button spends the link and signs its bearer in.
+    """A page with one button; the button spends the link and signs its bearer in, who
+    is asked for a code first if the account has a second factor.
 
     Opening the page spends nothing: mail programs and chats fetch links to preview
     them. A link that does not work (spent, expired, never made) is 410.
@@ -41,11 +36,12 @@ def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "account/link_gone.html", status=410)
     if request.method != "POST":
         return render(request, "account/sign_in_link.html", {"person": user})
-    login(request, user, BACKEND)
-    if not user.has_usable_password():
+    logout(request)  # whoever was signed in here
+    response: HttpResponse = perform_login(request, user, redirect_url=reverse("home"))
+    if request.user == user and not user.has_usable_password():
         advice = '<a href="{}">Set a password</a> to come back without a link.'
         messages.info(request, format_html(advice, reverse("account_set_password")))
-    return redirect("home")
+    return response
 
 
 class NewMember(forms.Form):
@@ -75,21 +71,14 @@ def add_member(
     AlreadyMemberError.
     """
     try:
-        with transaction.atomic():
-            user, is_new = account_of(email)
-            if not is_new:
-                # Made when the account opened less than it will from now on.
-                end_sign_in_links(user)
-            member = Membership.objects.create(
-                project=project, user=user, name=name, role=role
-            )
+        user, is_new = let_in(project, email=email, name=name, role=role)
     except IntegrityError as error:
         raise AlreadyMemberError(_taken(project, email=email, name=name)) from error
-    return member, is_new
+    return Membership.objects.get(project=project, user=user), is_new
 
 
 def _taken(project: Project, *, email: str, name: str) -> str:
-    members = Membership.objects.filter(project=project).with_account()
+    members = Membership.objects.filter(project=project, revoked_at=None)
     if members.filter(user__email=email).exists():
         return f"{email} is a member of this project already."
     return f"Another member is called {name} already: choose another name."
@@ -103,7 +92,7 @@ def may_make_link(admin: Member, member: Membership) -> bool:
     """
     if member.user is None or not member.user.is_active or member.user.is_site_admin:
         return False
-    run_by_admin = Membership.objects.filter(user=admin.user, role=Role.ADMIN)
+    run_by_admin = memberships_of(admin.user).filter(role=Role.ADMIN)
     elsewhere = Membership.objects.filter(user=member.user).exclude(
         project__in=run_by_admin.values("project")
     )
@@ -149,6 +138,7 @@ def fresh_link(member: Member, membership_id: int) -> HttpResponseBase:
         Membership.objects.with_account().select_related("user"),
         pk=membership_id,
         project=member.project,
+        revoked_at=None,
     )
     if may_make_link(member, other):
         _show_link(member, other)
@@ -178,7 +168,7 @@ def _show_link(member: Member, added: Membership) -> None:
 def _members_page(member: Member, form: NewMember, status: int = 200) -> HttpResponse:
     people = (
         Membership.objects.with_account()
-        .filter(project=member.project)
+        .filter(project=member.project, revoked_at=None)
         .select_related("user")
         .order_by("role", "name")
     )

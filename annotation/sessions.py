@@ -2,8 +2,12 @@
 
 Whether somebody is signed in is asked of the database at every request, so who is
 deactivated, or has a new password, is out at their next one.
+
+A session ends SESSION_IDLE after its last use, and SESSION_ABSOLUTE after its sign-in
+however much it is used. One column, `expire_date`, is the earlier of both.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +20,7 @@ from django.contrib.auth import (
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.backends import db
 from django.http import HttpRequest
 from django.utils import timezone
@@ -24,6 +29,11 @@ from django.utils.functional import SimpleLazyObject
 
 from annotation.models import Session, User
 from annotation.prepared import Given, Prepared
+
+SIGNED_IN_AT = "signed_in_at"  # in the session's data: seconds since 1970
+# A use prolongs a session only when this part of the idle time has passed since the
+# last one that did: reading writes a row now and then, not at every request.
+RENEWED_AFTER = 0.1
 
 _SESSION = Prepared(
     lambda: Session.objects.select_related("user").filter(
@@ -46,6 +56,7 @@ class SessionStore(db.SessionStore):
         """The row of this session as it is now."""
         row: Any = super().create_model_instance(data)
         row.user_id = data.get(SESSION_KEY)
+        row.expire_date = end_of(data)
         return row
 
     def _get_session_from_db(self) -> Session | None:
@@ -54,7 +65,43 @@ class SessionStore(db.SessionStore):
             self._session_key = None
             return None
         self.account = row.user
+        _prolong(row)
         return row
+
+
+def end_of(data: dict[str, Any]) -> datetime:
+    """When a session that is used now ends, if it is not used again."""
+    idle = timezone.now() + settings.SESSION_IDLE
+    if SIGNED_IN_AT not in data:
+        return idle
+    signed_in = datetime.fromtimestamp(data[SIGNED_IN_AT], UTC)
+    return min(idle, signed_in + settings.SESSION_ABSOLUTE)
+
+
+def _prolong(row: Session) -> None:
+    """Put off the end of a session that is being used. Seldom one statement, else none.
+
+    Its data is left alone, which another request may be changing. Without the time of
+    its sign-in (it was made before such times were kept) it ends when it was to end.
+    """
+    gained = timezone.now() + settings.SESSION_IDLE - row.expire_date
+    if gained <= settings.SESSION_IDLE * RENEWED_AFTER:
+        return
+    data = SessionStore().decode(row.session_data)
+    if SIGNED_IN_AT in data:
+        Session.objects.filter(pk=row.pk).update(expire_date=end_of(data))
+
+
+def _note_sign_in(request: HttpRequest, **others: Any) -> None:
+    request.session[SIGNED_IN_AT] = timezone.now().timestamp()
+
+
+user_logged_in.connect(_note_sign_in, dispatch_uid="when a session began")
+
+
+def end_sessions(user: User, *, but: str | None = None) -> None:
+    """Sign somebody out everywhere; the session with the key `but` goes on."""
+    Session.objects.filter(user=user).exclude(session_key=but).delete()
 
 
 class SignedInAccount(AuthenticationMiddleware):

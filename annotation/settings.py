@@ -5,6 +5,7 @@ the environment, here and nowhere else; `.env.example` lists every name.
 secrets and servers of its own. Plain http is for loopback names only.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -152,6 +153,9 @@ INSTALLED_APPS = [
     "rm_training",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "axes",
     "csp",
     "django.contrib.auth",
@@ -241,6 +245,38 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
 # Wrong passwords are counted by axes, in the database, not by allauth as well.
 ACCOUNT_RATE_LIMITS = {"login": "", "login_failed": ""}
+SOCIALACCOUNT_ADAPTER = "annotation.single_sign_on.InvitedOnly"
+# One OpenID Connect server, if the environment names one.
+OIDC_PROVIDER = "oidc"
+OIDC_SERVER_URL = env.str("OIDC_SERVER_URL", "").rstrip("/")
+OIDC_NAME = env.str("OIDC_NAME", "") or "single sign-on"
+if PRODUCTION and OIDC_SERVER_URL and not OIDC_SERVER_URL.startswith("https://"):
+    raise ImproperlyConfigured("OIDC_SERVER_URL must begin with https://")
+_oidc_app = {
+    "provider_id": OIDC_PROVIDER,
+    "name": OIDC_NAME,
+    "client_id": env.str("OIDC_CLIENT_ID", ""),
+    "secret": env.str("OIDC_CLIENT_SECRET", ""),
+    "settings": {
+        "server_url": OIDC_SERVER_URL,
+        "verified_email": env.bool("OIDC_EMAILS_ARE_VERIFIED", False),
+        "oauth_pkce_enabled": True,
+    },
+}
+if OIDC_SERVER_URL and not (_oidc_app["client_id"] and _oidc_app["secret"]):
+    raise ImproperlyConfigured(
+        "OIDC_CLIENT_ID and OIDC_CLIENT_SECRET must be set with OIDC_SERVER_URL."
+    )
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {"APPS": [_oidc_app] if OIDC_SERVER_URL else []}
+}
+MFA_ADAPTER = "annotation.second_factor.AppNamedAfterSite"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_TOLERANCE = 1  # half minutes that a phone's clock may be wrong
+MFA_FORMS = {
+    "authenticate": "annotation.second_factor.CodeForm",
+    "reauthenticate": "annotation.second_factor.CodeAgainForm",
+}
 AXES_HANDLER = "annotation.accounts.FailureCounter"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
@@ -255,7 +291,13 @@ AXES_SENSITIVE_PARAMETERS = ["login", "csrfmiddlewaretoken", "next"]
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False  # no banner in front of a command's output
 SESSION_ENGINE = "annotation.sessions"
-SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_IDLE = timedelta(hours=env.float("SESSION_IDLE_HOURS", 7 * 24))
+SESSION_ABSOLUTE = timedelta(hours=env.float("SESSION_HOURS", 30 * 24))
+if not timedelta(0) < SESSION_IDLE <= SESSION_ABSOLUTE:
+    raise ImproperlyConfigured(
+        "SESSION_IDLE_HOURS must be above 0, and at most SESSION_HOURS."
+    )
+SESSION_COOKIE_AGE = int(SESSION_ABSOLUTE.total_seconds())
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "annotation.errors.csrf_failure"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION

@@ -67,14 +67,26 @@ def make_token(request: HttpRequest) -> HttpResponse:
 @login_required
 def revoke_token(request: HttpRequest) -> HttpResponseBase:
     """A token of one's own ends now."""
-    # A NUL is the one character that Postgres takes in no text.
-    key = request.POST.get("key", "").replace("\0", "")
-    revoked, _ = _tokens_of(_user(request)).filter(token_key=key).delete()
-    if revoked:
+    if revoke(_user(request), request.POST.get("key", "")):
         messages.success(request, "The token is revoked: nothing can use it any more.")
     else:
         messages.info(request, "You have no such token.")
     return redirect("tokens")
+
+
+def revoke(user: User, key: str) -> bool:
+    """End the token of this person's that has the key; False if they have none such."""
+    # A NUL is the one character that Postgres takes in no text.
+    revoked, _ = _tokens_of(user).filter(token_key=key.replace("\0", "")).delete()
+    return bool(revoked)
+
+
+def tokens_shown(user: User) -> list[dict[str, Any]]:
+    """What pages say of somebody's valid tokens, the newest first. One query."""
+    return [
+        {"key": one.token_key, "shown": one.token_key[:PREFIX], "token": one}
+        for one in _tokens_of(user).order_by("-created")
+    ]
 
 
 def _user(request: HttpRequest) -> User:
@@ -92,10 +104,7 @@ def _page(
     context = {
         "form": form,
         "made": made,
-        "tokens": [
-            {"key": one.token_key, "shown": one.token_key[:PREFIX], "token": one}
-            for one in _tokens_of(user).order_by("-created")
-        ],
+        "tokens": tokens_shown(user),
     }
     with timezone.override(user.zone):
         return render(request, "annotation/tokens.html", context, status=status)

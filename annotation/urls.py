@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from annotation import (
+    access_pages,
     health,
     people,
     project_settings,
@@ -85,6 +86,26 @@ urlpatterns = [
         "p/<slug:slug>/members/<int:membership_id>/link/",
         people.fresh_link,
         name="fresh_link",
+    ),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/access/",
+        access_pages.member_access,
+        name="member_access",
+    ),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/role/",
+        access_pages.change_role,
+        name="change_member_role",
+    ),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/remove/",
+        access_pages.remove,
+        name="remove_member",
+    ),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/tokens/revoke/",
+        access_pages.revoke_token,
+        name="revoke_member_token",
     ),
     path(
         "p/<slug:slug>/members/<int:membership_id>/",

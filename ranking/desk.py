@@ -43,7 +43,11 @@ def own_assignment(user: User, token: str, *with_: str) -> Assignment:
 def _own_with(*with_: str) -> Prepared[Assignment]:
     return Prepared(
         lambda: (
-            Assignment.objects.filter(labeler__user=Given("user"), token=Given("token"))
+            Assignment.objects.filter(
+                labeler__user=Given("user"),
+                labeler__revoked_at=None,
+                token=Given("token"),
+            )
             .select_related("labeler__project", *with_)
             .annotate(asked_at=ExpressionWrapper(Now(), output_field=DateTimeField()))
         )

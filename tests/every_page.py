@@ -27,6 +27,7 @@ NO_PAGES = {
     *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
     *("dashboard_csv", "dashboard_figure"),
     *("api_schema", "api_history", "api_compare", "generation_progress", "run_live"),
+    "second_factor_picture",
 }
 # Measured in every state by a file of its own: test_rank_page_for_everybody.
 RANK_PAGES = {"rank", "rank_prompt"}

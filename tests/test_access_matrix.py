@@ -72,6 +72,9 @@ SITE_ADMINS: Answers = {
     "anon": TO_LOGIN,
     "site_admin": IN,
 }
+# Of the cast the site admin alone has something to prove that it is still them.
+PROVABLE = SITE_ADMINS
+NOT_NOW: Answers = {**dict.fromkeys(ACTORS, NOT_THERE), "anon": TO_LOGIN}
 MEMBERS = allowed("labeler", "other", "researcher", "admin")
 LABELERS = allowed("labeler", "other")
 # What belongs to the labeler alone; to the other one it does not exist.
@@ -141,6 +144,10 @@ def an_unknown_link(cast: Cast) -> Arguments:
 
 def an_unknown_reset(cast: Cast) -> Arguments:
     return {"uidb36": "1", "key": "no-such-key"}
+
+
+def an_unknown_provider(cast: Cast) -> Arguments:
+    return {"provider_id": "no-such-provider"}
 
 
 def the_labelers_membership(cast: Cast) -> Arguments:
@@ -263,6 +270,20 @@ ROWS = {
     "account_reset_password_done": row(nothing, GET=ANYBODY),
     "account_reset_password_from_key": row(an_unknown_reset, GET=ANYBODY, POST=ANYBODY),
     "account_reset_password_from_key_done": row(nothing, GET=ANYBODY),
+    "account_reauthenticate": row(nothing, GET=PROVABLE, POST=PROVABLE),
+    "mfa_reauthenticate": row(nothing, GET=PROVABLE, POST=PROVABLE),
+    "mfa_authenticate": row(nothing, GET=ANYBODY, POST=ANYBODY),
+    "second_factor": row(nothing, GET=SIGNED_IN),
+    "begin_second_factor": row(nothing, POST=SIGNED_IN),
+    "confirm_second_factor": row(nothing, GET=SIGNED_IN, POST=SIGNED_IN),
+    # It is there while a second factor is being set up.
+    "second_factor_picture": row(nothing, GET=NOT_NOW),
+    "make_recovery_codes": row(nothing, POST=SIGNED_IN),
+    "remove_second_factor": row(nothing, POST=SIGNED_IN),
+    # No server is configured.
+    "openid_connect_login": row(an_unknown_provider),
+    "openid_connect_callback": row(an_unknown_provider),
+    "rescue": row(nothing, GET=SITE_ADMINS, POST=SITE_ADMINS),
     "tokens": row(nothing, GET=SIGNED_IN),
     "make_token": row(nothing, POST=SIGNED_IN),
     "revoke_token": row(nothing, POST=SIGNED_IN),
@@ -288,6 +309,10 @@ ROWS = {
     "add_member": row(POST=ADMINS),
     "fresh_link": row(the_labelers_membership, POST=ADMINS),
     "labeler": row(the_labelers_membership, GET=ADMINS),
+    "member_access": row(the_labelers_membership, GET=ADMINS),
+    "change_member_role": row(the_labelers_membership, POST=ADMINS),
+    "remove_member": row(the_labelers_membership, POST=ADMINS),
+    "revoke_member_token": row(the_labelers_membership, POST=ADMINS),
     "pause_member": row(the_labelers_membership, POST=ADMINS),
     "resume_member": row(the_labelers_membership, POST=ADMINS),
     "decide_qualification": row(the_labelers_membership, POST=ADMINS),

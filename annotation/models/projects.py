@@ -208,6 +208,8 @@ class Membership(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     # A paused member may look at their own numbers, and is handed no work.
     paused_at = models.DateTimeField(null=True, blank=True)
+    # Since then the project is closed to them. The row stays: it says who ranked what.
+    revoked_at = models.DateTimeField(null=True, blank=True)
     qualification = models.CharField(
         max_length=10, choices=Qualification, default=Qualification.PENDING
     )

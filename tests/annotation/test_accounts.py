@@ -12,21 +12,25 @@ from axes.models import AccessAttempt
 from django.core import mail
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models.functions import Now
 from django.http import HttpResponseBase
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from annotation.accounts import (
+    LETTERS,
     MOST_FAILURES_PER_ADDRESS,
     client_address,
     counted_address,
     make_sign_in_link,
     use_sign_in_link,
+    user_of_link,
 )
 from annotation.models import Membership, Project, Role, Session, SignInLink, User
 from annotation.people import add_member
 from tests.conftest import make_member
+from tests.racing import at_once, together
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a quite long password"
@@ -133,6 +137,7 @@ def test_a_reset_link_changes_the_password_once(
     ada: User, letters: list[mail.EmailMessage], settings: Settings
 ) -> None:
     Client().post(reverse("account_reset_password"), {"email": ada.email})
+    LETTERS.submit(bool).result()  # whatever was to be sent before is sent
     [letter] = letters
     link = re.search(r"http\S+", str(letter.body))
     assert link is not None
@@ -157,6 +162,7 @@ def test_a_reset_says_the_same_for_a_stranger_and_sends_nothing(
     assert {answer["Location"] for answer in answers} == {
         reverse("account_reset_password_done")
     }
+    LETTERS.submit(bool).result()
     assert len(letters) == 1
 
 
@@ -336,6 +342,32 @@ def test_of_two_simultaneous_uses_of_a_link_one_succeeds() -> None:
             token = make_sign_in_link(user).rstrip("/").rpartition("/")[2]
             winners = [winner for winner in threads.map(use, [token] * 8) if winner]
             assert winners == [user]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_control_who_looks_and_then_writes_lets_several_in() -> None:
+    """The same without the conditional UPDATE."""
+    user = User.objects.create_user("ada@example.org")
+    token = make_sign_in_link(user).rstrip("/").rpartition("/")[2]
+    all_looked = together(4)
+
+    def look_then_write(_: int) -> bool:
+        found = user_of_link(token)
+        all_looked()
+        SignInLink.objects.update(used_at=Now())
+        return found is not None
+
+    assert at_once(look_then_write, list(range(4))) == [True] * 4
+
+
+def test_a_link_signs_in_whom_it_was_made_for_whatever_is_sent_with_it(
+    ada: User, alice: Membership, settings: Settings
+) -> None:
+    path = path_of(make_sign_in_link(ada), settings)
+    browser = Client()
+    other = {"email": "alice@example.org", "login": "alice@example.org"}
+    browser.post(f"{path}?email=alice@example.org", other | {"user": alice.user_id})
+    assert browser.session["_auth_user_id"] == str(ada.pk)
 
 
 # --- Members ----------------------------------------------------------------------

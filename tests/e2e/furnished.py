@@ -75,6 +75,7 @@ def furnish(cast: Cast) -> dict[str, dict[str, Any]]:
         "labeler": {"membership_id": cast.labeler.pk},
         "labeler_card": {"membership_id": cast.labeler.pk},
         "withdrawal": {"membership_id": cast.labeler.pk},
+        "member_access": {"membership_id": cast.labeler.pk},
         "training_feedback": {"token": check.token},
         "prompt": {"pk": prompt.pk},
         "prompt_consensus": {"pk": cast.project.prompt_set.get(external_id="p3").pk},

@@ -56,6 +56,7 @@ def _always(**body: Any) -> Callable[[Cast, Place], Body]:
 
 FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "make_token": _always(days="1"),
+    "begin_second_factor": _always(),
     "time_zone": _always(time_zone="Europe/Paris"),
     "create_project": _always(**PROJECT, lease_minutes="30"),
     "add_instructions": _always(text="Be fairer."),
@@ -68,6 +69,7 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "answer_report": lambda cast, place: {f"{place['pk']}-answer": "Mended."},
     "add_member": _always(**MEMBER),
     "fresh_link": _always(),
+    "remove_member": _always(),
     "pause_member": _always(),
     "withdraw_labeler": _always(reason="Careless work."),
     "decide_qualification": _always(decision="passed"),
@@ -103,4 +105,7 @@ NOTHING_TO_WRITE = {
         "freeze_dataset",
     ),
     *("retrain", "use_model"),
+    *("account_reauthenticate", "mfa_reauthenticate"),
+    *("mfa_authenticate", "confirm_second_factor", "make_recovery_codes"),
+    *("remove_second_factor", "rescue", "change_member_role", "revoke_member_token"),
 }

@@ -17,6 +17,8 @@ from tests.test_access_matrix import IN, ROWS, nothing
 PROJECT_PAGES = {
     "home": True,
     "tokens": False,
+    "second_factor": False,
+    "confirm_second_factor": False,
     "time_zone": False,
     "account_change_password": False,
     "account_set_password": False,
@@ -51,9 +53,12 @@ THING_PAGES = {
     *("training_feedback", "rank", "labeler_card", "withdrawal"),
     "prompt_consensus",
     "disagreement_prompt",
+    "member_access",
 }
 # Files and data, and pages of people who are not signed in.
 NOT_PAGES = {
+    *("account_reauthenticate", "mfa_authenticate", "mfa_reauthenticate"),
+    *("second_factor_picture", "rescue"),
     *("livez", "readyz", "sign_in_link", "account_login", "account_inactive"),
     *("account_reset_password", "account_reset_password_done"),
     *("account_reset_password_from_key", "account_reset_password_from_key_done"),
@@ -75,6 +80,7 @@ def places(planted: Planted) -> dict[str, list[list[object]]]:
         "labeler_card": [[labeler.pk] for labeler in planted.labelers],
         "withdrawal": [[labeler.pk] for labeler in planted.labelers],
         "prompt_consensus": [[prompt.pk] for prompt in planted.prompts],
+        "member_access": [[labeler.pk] for labeler in planted.labelers],
         "dataset": [[planted.dataset.name]],
         "run": [[planted.run.pk]],
         "run_live": [[planted.run.pk]],

@@ -44,13 +44,17 @@ def test_there_are_forms_to_look_at() -> None:
     assert sum(posting_forms(path.read_text()) for path in TEMPLATES) > 10
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", TEMPLATES, ids=lambda path: f"{path.parent.name}/{path.name}"
+)
 def test_each_posting_form_names_the_token(path: Path) -> None:
     source = path.read_text()
     assert source.count("{% csrf_token %}") == posting_forms(source)
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", TEMPLATES, ids=lambda path: f"{path.parent.name}/{path.name}"
+)
 def test_an_isolated_part_with_a_form_is_handed_the_token(path: Path) -> None:
     for name, handed_over in ISOLATED.findall(path.read_text()):
         if "{% csrf_token %}" in reached(name):

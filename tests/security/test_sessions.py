@@ -1,16 +1,18 @@
-"""S16: a session has a new key at each sign-in, and ends with its password.
+"""S16: a session has a new key at each sign-in, and ends with its password, with what
+its account may do, when nobody uses it, and after its time in any case."""
 
-How long a session lives is not among it yet.
-"""
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
 from knox.models import AuthToken
 
-from annotation.models import User
+from annotation.models import Session, User
+from annotation.sessions import RENEWED_AFTER
 
 pytestmark = pytest.mark.django_db
 PASSWORD, ANOTHER = "a quite long password", "another quite long password"
@@ -101,3 +103,77 @@ def test_a_wrong_old_password_ends_nothing(ada: User) -> None:
     assert here.post(reverse("account_change_password"), form).status_code == 200
     assert is_in(here)
     assert AuthToken.objects.filter(user=ada).exists()
+
+
+# --- How long ---------------------------------------------------------------------
+
+MORNING = datetime(2026, 11, 2, 8, tzinfo=UTC)
+IDLE, ABSOLUTE = settings.SESSION_IDLE, settings.SESSION_ABSOLUTE
+A_MOMENT = timedelta(minutes=1)
+
+
+@pytest.fixture
+def clock() -> Iterator[Callable[[timedelta], None]]:
+    """`clock(since)`: it is so long after the sign-in now."""
+    with time_machine.travel(MORNING, tick=False) as traveller:
+        yield lambda since: traveller.move_to(MORNING + since)
+
+
+def test_a_session_that_nobody_uses_ends(
+    ada: User, clock: Callable[[timedelta], None]
+) -> None:
+    browser = Client()
+    sign_in(browser)
+    clock(IDLE + A_MOMENT)
+    assert not is_in(browser)
+
+
+def test_each_use_puts_off_the_end_until_the_last_one(
+    ada: User, clock: Callable[[timedelta], None]
+) -> None:
+    """Used every half of the idle time, it lives on, but not beyond its whole time."""
+    browser = Client()
+    sign_in(browser)
+    used = IDLE / 2
+    while used < ABSOLUTE:
+        clock(used)
+        assert is_in(browser), used
+        used += IDLE / 2
+    clock(ABSOLUTE - A_MOMENT)
+    assert is_in(browser)
+    clock(ABSOLUTE + A_MOMENT)
+    assert not is_in(browser)
+
+
+def test_a_new_password_does_not_lengthen_the_whole_time(
+    ada: User, clock: Callable[[timedelta], None]
+) -> None:
+    """The session has a new key then, and is the same sign-in."""
+    browser = Client()
+    sign_in(browser)
+    clock(IDLE / 2)
+    form = {"oldpassword": PASSWORD, "password1": ANOTHER, "password2": ANOTHER}
+    browser.post(reverse("account_change_password"), form)
+    assert is_in(browser)
+    data = browser.session
+    assert data["signed_in_at"] == MORNING.timestamp()
+
+
+def test_a_use_writes_a_row_now_and_then_only(
+    ada: User, clock: Callable[[timedelta], None]
+) -> None:
+    browser = Client()
+    sign_in(browser)
+    end = Session.objects.get().expire_date
+    clock(IDLE * RENEWED_AFTER - A_MOMENT)
+    assert is_in(browser)
+    assert Session.objects.get().expire_date == end
+    clock(IDLE * RENEWED_AFTER + A_MOMENT)
+    assert is_in(browser)
+    assert Session.objects.get().expire_date == end + IDLE * RENEWED_AFTER + A_MOMENT
+
+
+def test_the_cookie_lives_no_longer_than_the_session_can(ada: User) -> None:
+    browser = Client()
+    sign_in(browser)
+    assert browser.cookies[KEY]["max-age"] <= ABSOLUTE.total_seconds()

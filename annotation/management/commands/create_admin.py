@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 
-from annotation.accounts import account_of, make_sign_in_link
+from annotation.accounts import account_of, end_access, make_sign_in_link
 
 
 class Command(BaseCommand):
@@ -32,4 +32,5 @@ class Command(BaseCommand):
         user, _ = account_of(email)
         user.is_site_admin = user.is_active = True
         user.save(update_fields=["is_site_admin", "is_active"])
+        end_access(user)
         self.stdout.write(make_sign_in_link(user))
