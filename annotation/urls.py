@@ -3,7 +3,9 @@
 from django.urls import include, path
 
 from annotation import (
+    change_pages,
     health,
+    lifecycle_pages,
     people,
     project_settings,
     prompt_page,
@@ -36,6 +38,22 @@ urlpatterns = [
         "p/<slug:slug>/settings/overlap/",
         project_settings.project_overlap,
         name="project_overlap",
+    ),
+    path("p/<slug:slug>/changes/", change_pages.changes, name="changes"),
+    path(
+        "p/<slug:slug>/settings/archive/",
+        lifecycle_pages.archive,
+        name="archive_project",
+    ),
+    path(
+        "p/<slug:slug>/settings/reopen/",
+        lifecycle_pages.reopen,
+        name="reopen_project",
+    ),
+    path(
+        "p/<slug:slug>/settings/clone/",
+        lifecycle_pages.clone,
+        name="clone_project",
     ),
     path("p/<slug:slug>/terms/", terms_pages.consent, name="consent"),
     path("p/<slug:slug>/terms/agree/", terms_pages.agree_to_terms, name="agree"),

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from ranking import api, api_schema
+from ranking import api, api_schema, change_api
 
 urlpatterns = [
     path("schema/", api_schema.schema, name="api_schema"),
     path("projects/<slug:slug>/claim", api.claim, name="api_claim"),
     path("projects/<slug:slug>/history", api.history, name="api_history"),
+    path("projects/<slug:slug>/changes", change_api.changes, name="api_changes"),
     path("assignments/<slug:token>/draft", api.draft, name="api_draft"),
     path("assignments/<slug:token>/heartbeat", api.heartbeat, name="api_heartbeat"),
     path("assignments/<slug:token>/release", api.release, name="api_release"),

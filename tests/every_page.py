@@ -25,6 +25,7 @@ ACCOUNTS = ("labeler", "site_admin")
 NO_PAGES = {
     *("livez", "readyz", "hours_csv", "dataset_file", "run_metrics", "run_figure"),
     *("api_schema", "api_history", "api_compare", "generation_progress", "run_live"),
+    "api_changes",
 }
 # Measured in every state by a file of its own: test_rank_page_for_everybody.
 RANK_PAGES = {"rank", "rank_prompt"}
@@ -32,6 +33,7 @@ RANK_PAGES = {"rank", "rank_prompt"}
 WITHOUT_MORE = (nothing, the_project, an_unknown_link, an_unknown_reset)
 FURTHER_FACES = {
     "prompts": ("?show=skipped", "?show=out", "?before=1"),
+    "changes": ("?kind=project", "?kind=prompt&before=1"),
     "hours": ("?since=2026-11-21&until=2026-11-01", "?since=x&until="),
     "agreement": ("?tag=nothing", "?since=x"),
 }

@@ -10,6 +10,7 @@ from annotation.models.assignments import (
     SkipReason,
     random_token,
 )
+from annotation.models.changes import Change, ChangeAction, ChangeKind
 from annotation.models.projects import (
     FEWEST_ARCHIVED,
     FEWEST_RESPONSES,
@@ -45,6 +46,9 @@ __all__ = [
     "Assignment",
     "AssignmentSource",
     "AssignmentState",
+    "Change",
+    "ChangeAction",
+    "ChangeKind",
     "Consent",
     "GenerationRun",
     "Instructions",

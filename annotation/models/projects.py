@@ -38,6 +38,8 @@ class Project(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT)
+    # Set while it is closed: nothing is handed out, all that is there can be read.
+    closed_at = models.DateTimeField(null=True, editable=False)
 
     overlap = models.PositiveSmallIntegerField(
         default=1,

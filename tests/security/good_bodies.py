@@ -61,6 +61,7 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "add_instructions": _always(text="Be fairer."),
     "project_settings": _always(**SETTINGS),
     "project_overlap": _always(overlap="3", fraction="1", confirmed="on"),
+    "archive_project": _always(),
     "agree": _terms,
     "add_terms": _always(text="Be kind."),
     "report_problem": _always(text="It is cut off."),
@@ -94,5 +95,5 @@ NOTHING_TO_WRITE = {
     *("account_set_password", "account_reset_password", "revoke_token"),
     *("account_reset_password_from_key", "start_generation", "cancel_generation"),
     *("resume_member", "restore_prompt", "import_rankings", "freeze_dataset"),
-    *("retrain", "use_model"),
+    *("retrain", "use_model", "reopen_project", "clone_project"),
 }

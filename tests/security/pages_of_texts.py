@@ -24,6 +24,8 @@ PROJECT_PAGES = {
     "project": True,
     "instructions": True,
     "project_settings": True,
+    "changes": True,
+    "clone_project": True,
     "consent": True,
     "reports": True,
     "report_problem": True,
@@ -51,7 +53,7 @@ NOT_PAGES = {
     *("account_reset_password", "account_reset_password_done"),
     *("account_reset_password_from_key", "account_reset_password_from_key_done"),
     *("hours_csv", "dataset_file", "run_metrics", "run_figure"),
-    *("api_schema", "api_history", "api_compare"),
+    *("api_schema", "api_history", "api_compare", "api_changes"),
 }
 CANARY = "__xss"
 
