@@ -43,6 +43,7 @@ LABELS: Final[Mapping[str, str]] = {
     "labelers_see_agreement": "Show labelers their own agreement with others",
     "slug": "Name in addresses",
     "paused_at": "Paused since",
+    "forgotten_at": "Forgotten since",
     "k_min": "Fewest responses",
     "k_max": "Most responses",
     "top_p": "Top-p",
@@ -57,6 +58,7 @@ DEEDS: Final[Mapping[tuple[str, str], str]] = {
     (ChangeKind.TERMS, ChangeAction.MADE): "written",
     (ChangeKind.PROMPT, ChangeAction.MADE): "taken out",
     (ChangeKind.PROMPT, ChangeAction.ENDED): "put back",
+    (ChangeKind.TAKEDOWN, ChangeAction.MADE): "taken down",
 }
 ACT: Final = "SELECT set_config('rankwell.acting', %s, false)"
 
@@ -111,7 +113,7 @@ def changes_of(
 ) -> tuple[list[ChangeLine], int | None]:
     """A page of the history, newest first, and the cursor of the next one, if any.
 
-    `kind`: only these; "" is all. At most six queries, however long the history is.
+    `kind`: only these; "" is all. At most seven queries, however long the history is.
     """
     changes = Change.objects.filter(project=project).select_related("by")
     if kind:
@@ -150,7 +152,7 @@ def _names(
                 "pk", "name"
             )
         )
-    if kind is ChangeKind.PROMPT:
+    if kind in (ChangeKind.PROMPT, ChangeKind.TAKEDOWN):
         return dict(
             Prompt.objects.filter(pk__in=keys, project=project).values_list(
                 "pk", "external_id"

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from rm_training import views
+from rm_training import takedown_pages, views
 
 urlpatterns = [
     path("p/<slug:slug>/runs/", views.runs, name="runs"),
@@ -19,4 +19,14 @@ urlpatterns = [
         name="run_figure",
     ),
     path("p/<slug:slug>/models/<int:pk>/use/", views.use_model, name="use_model"),
+    path(
+        "p/<slug:slug>/prompts/<int:pk>/take-down/",
+        takedown_pages.take_prompt_down,
+        name="take_prompt_down",
+    ),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/forget/",
+        takedown_pages.forget_labeler,
+        name="forget_labeler",
+    ),
 ]

@@ -311,6 +311,8 @@ ROWS = {
     "prompt": row(a_prompt, GET=ADMINS),
     "take_prompt_out": row(a_prompt, POST=ADMINS),
     "restore_prompt": row(a_prompt, POST=ADMINS),
+    "take_prompt_down": row(a_prompt, GET=ADMINS, POST=ADMINS),
+    "forget_labeler": row(the_labelers_membership, GET=ADMINS, POST=ADMINS),
     "import_prompts": row(GET=ADMINS, POST=ADMINS),
     # Agreement and datasets
     "agreement": row(GET=STAFF),

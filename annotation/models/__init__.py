@@ -35,6 +35,7 @@ from annotation.models.prompts import (
     RenderedText,
     Response,
 )
+from annotation.models.takedowns import TOMBSTONE, Takedown
 
 __all__ = [
     "FEWEST_ARCHIVED",
@@ -43,6 +44,7 @@ __all__ = [
     "LOWEST_PRIORITY",
     "MAX_TEXT_BYTES",
     "MOST_RESPONSES",
+    "TOMBSTONE",
     "Assignment",
     "AssignmentSource",
     "AssignmentState",
@@ -66,6 +68,7 @@ __all__ = [
     "SignInLink",
     "Skip",
     "SkipReason",
+    "Takedown",
     "Terms",
     "User",
     "UserManager",

@@ -15,7 +15,8 @@ class ChangeKind(models.TextChoices):
     MEMBER = "member", "Members"
     INSTRUCTIONS = "instructions", "Instructions"
     TERMS = "terms", "Terms"
-    PROMPT = "prompt", "Prompts"
+    PROMPT = "prompt", "Prompts taken out"
+    TAKEDOWN = "takedown", "Prompts taken down"
 
 
 class ChangeAction(models.TextChoices):

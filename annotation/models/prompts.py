@@ -26,9 +26,9 @@ class PromptQuerySet(models.QuerySet["Prompt"]):
     """Prompts of a project."""
 
     def awaiting_responses(self) -> "PromptQuerySet":
-        """Prompts that have no response and whose sampling has not failed."""
+        """Prompts that have a text but no response, and whose sampling did not fail."""
         responses = Response.objects.filter(prompt=models.OuterRef("pk"))
-        return self.filter(~models.Exists(responses), failure="")
+        return self.filter(~models.Exists(responses), failure="", takedown__isnull=True)
 
 
 class Prompt(models.Model):

@@ -73,8 +73,10 @@ def furnish(cast: Cast) -> dict[str, dict[str, Any]]:
     run = _train(cast)
     return {
         "labeler": {"membership_id": cast.labeler.pk},
+        "forget_labeler": {"membership_id": cast.labeler.pk},
         "training_feedback": {"token": check.token},
         "prompt": {"pk": prompt.pk},
+        "take_prompt_down": {"pk": prompt.pk},
         "dataset": {"name": freeze(cast.project).name},
         "run": {"pk": run.pk},
     }

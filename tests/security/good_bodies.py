@@ -77,6 +77,7 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "rank_release": _always(),
     "rank_skip": _always(reason="bad_prompt"),
     "take_prompt_out": _always(reason="A double."),
+    "take_prompt_down": _always(reason="A name.", confirmed="p1"),
     "import_prompts": _a_file,
     "cancel_run": _always(),
 }
@@ -88,12 +89,14 @@ JSON: dict[str, Callable[[Cast, Place], Body]] = {
     "api_skip": _always(reason="bad_prompt"),
     "api_submit": _submission,
 }
-# What writes nothing in the state that the table of addresses makes, or what is not
-# ours to offer fields for: only sent a wrong body, which must change nothing.
+# What writes nothing in the state that the table of addresses makes, what is not ours
+# to offer fields for, or what is there to change what nobody else may (who is
+# forgotten): only sent a wrong body, which must change nothing.
 NOTHING_TO_WRITE = {
     *("sign_in_link", "account_login", "account_logout", "account_change_password"),
     *("account_set_password", "account_reset_password", "revoke_token"),
     *("account_reset_password_from_key", "start_generation", "cancel_generation"),
     *("resume_member", "restore_prompt", "import_rankings", "freeze_dataset"),
     *("retrain", "use_model", "reopen_project", "clone_project"),
+    "forget_labeler",
 }

@@ -45,7 +45,7 @@ PROJECT_PAGES = {
 # Of single things: see `places`.
 THING_PAGES = {
     *("prompt", "labeler", "dataset", "run", "run_live", "rank_prompt"),
-    *("training_feedback", "rank"),
+    *("training_feedback", "rank", "take_prompt_down", "forget_labeler"),
 }
 # Files and data, and pages of people who are not signed in.
 NOT_PAGES = {
@@ -62,7 +62,9 @@ def places(planted: Planted) -> dict[str, list[list[object]]]:
     """What comes after the project in the addresses of single things."""
     return {
         "prompt": [[prompt.pk] for prompt in planted.prompts],
+        "take_prompt_down": [[prompt.pk] for prompt in planted.prompts],
         "labeler": [[labeler.pk] for labeler in planted.labelers],
+        "forget_labeler": [[labeler.pk] for labeler in planted.labelers],
         "dataset": [[planted.dataset.name]],
         "run": [[planted.run.pk]],
         "run_live": [[planted.run.pk]],
