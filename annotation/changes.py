@@ -21,6 +21,7 @@ from annotation.models import (
     Membership,
     Project,
     Prompt,
+    PromptImport,
     Terms,
     User,
 )
@@ -59,6 +60,8 @@ DEEDS: Final[Mapping[tuple[str, str], str]] = {
     (ChangeKind.PROMPT, ChangeAction.MADE): "taken out",
     (ChangeKind.PROMPT, ChangeAction.ENDED): "put back",
     (ChangeKind.TAKEDOWN, ChangeAction.MADE): "taken down",
+    (ChangeKind.IMPORT, ChangeAction.MADE): "imported",
+    (ChangeKind.IMPORT, ChangeAction.CHANGED): "undone",
 }
 ACT: Final = "SELECT set_config('rankwell.acting', %s, false)"
 
@@ -113,7 +116,7 @@ def changes_of(
 ) -> tuple[list[ChangeLine], int | None]:
     """A page of the history, newest first, and the cursor of the next one, if any.
 
-    `kind`: only these; "" is all. At most seven queries, however long the history is.
+    `kind`: only these; "" is all. At most eight queries, however long the history is.
     """
     changes = Change.objects.filter(project=project).select_related("by")
     if kind:
@@ -158,6 +161,9 @@ def _names(
                 "pk", "external_id"
             )
         )
+    if kind is ChangeKind.IMPORT:
+        names = PromptImport.objects.filter(pk__in=keys, project=project)
+        return dict(names.values_list("pk", "file_name"))
     versions = (Instructions if kind is ChangeKind.INSTRUCTIONS else Terms).objects
     numbered = versions.filter(pk__in=keys, project=project)
     return {
@@ -170,7 +176,7 @@ def _differences(change: Change) -> Iterator[Difference]:
     """What of the row differs; a project that was made differs in everything."""
     if (change.kind, change.action) == (ChangeKind.PROJECT, ChangeAction.MADE):
         return
-    for column in sorted({*change.before, *change.after} - {"version"}):
+    for column in sorted({*change.before, *change.after} - {"version", "file_name"}):
         yield Difference(
             LABELS.get(column, column.replace("_", " ").capitalize()),
             in_words(column, change.before.get(column)),

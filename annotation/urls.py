@@ -5,6 +5,7 @@ from django.urls import include, path
 from annotation import (
     change_pages,
     health,
+    import_pages,
     lifecycle_pages,
     people,
     project_settings,
@@ -96,6 +97,12 @@ urlpatterns = [
         "p/<slug:slug>/prompts/import/",
         prompt_pages.import_prompts_page,
         name="import_prompts",
+    ),
+    path("p/<slug:slug>/imports/", import_pages.imports, name="imports"),
+    path(
+        "p/<slug:slug>/imports/<int:pk>/undo/",
+        import_pages.undo_import,
+        name="undo_import",
     ),
     path("p/<slug:slug>/members/", people.members, name="members"),
     path("p/<slug:slug>/members/add/", people.add, name="add_member"),

@@ -21,6 +21,8 @@ from annotation.models import (
     AssignmentSource,
     Membership,
     Project,
+    Prompt,
+    PromptImport,
     Purpose,
     Role,
     User,
@@ -156,6 +158,12 @@ def the_labelers_assignment(cast: Cast) -> Arguments:
 
 def a_prompt(cast: Cast) -> Arguments:
     return {**the_project(cast), "pk": make_prompt(cast.project).pk}
+
+
+def an_import(cast: Cast) -> Arguments:
+    kept = PromptImport.objects.create(project=cast.project, file_name="tides.jsonl")
+    Prompt.objects.filter(pk=make_prompt(cast.project).pk).update(came_with=kept)
+    return {**the_project(cast), "pk": kept.pk}
 
 
 def a_report(cast: Cast) -> Arguments:
@@ -313,6 +321,8 @@ ROWS = {
     "restore_prompt": row(a_prompt, POST=ADMINS),
     "take_prompt_down": row(a_prompt, GET=ADMINS, POST=ADMINS),
     "forget_labeler": row(the_labelers_membership, GET=ADMINS, POST=ADMINS),
+    "imports": row(GET=ADMINS),
+    "undo_import": row(an_import, GET=ADMINS, POST=ADMINS),
     "import_prompts": row(GET=ADMINS, POST=ADMINS),
     # Agreement and datasets
     "agreement": row(GET=STAFF),

@@ -17,6 +17,7 @@ class ChangeKind(models.TextChoices):
     TERMS = "terms", "Terms"
     PROMPT = "prompt", "Prompts taken out"
     TAKEDOWN = "takedown", "Prompts taken down"
+    IMPORT = "import", "Imports"
 
 
 class ChangeAction(models.TextChoices):

@@ -17,6 +17,7 @@ from annotation.models import (
     GenerationRun,
     Membership,
     Prompt,
+    PromptImport,
     Purpose,
     Qualification,
     Role,
@@ -71,7 +72,15 @@ def furnish(cast: Cast) -> dict[str, dict[str, Any]]:
     prompt = _prompts(cast)
     _report(cast, carol)
     run = _train(cast)
+    kept = PromptImport.objects.create(
+        project=cast.project,
+        file_name=f"{LONG_WORD}.jsonl",
+        created_by=cast.user("admin"),
+        imported=1,
+    )
+    Prompt.objects.filter(pk=prompt.pk).update(came_with=kept)
     return {
+        "undo_import": {"pk": kept.pk},
         "labeler": {"membership_id": cast.labeler.pk},
         "forget_labeler": {"membership_id": cast.labeler.pk},
         "training_feedback": {"token": check.token},

@@ -78,6 +78,7 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "rank_skip": _always(reason="bad_prompt"),
     "take_prompt_out": _always(reason="A double."),
     "take_prompt_down": _always(reason="A name.", confirmed="p1"),
+    "undo_import": _always(),
     "import_prompts": _a_file,
     "cancel_run": _always(),
 }

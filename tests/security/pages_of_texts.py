@@ -36,6 +36,7 @@ PROJECT_PAGES = {
     "hours": True,
     "signals": True,
     "prompts": True,
+    "imports": False,
     "import_prompts": True,
     "agreement": True,
     "import_rankings": True,
@@ -46,6 +47,7 @@ PROJECT_PAGES = {
 THING_PAGES = {
     *("prompt", "labeler", "dataset", "run", "run_live", "rank_prompt"),
     *("training_feedback", "rank", "take_prompt_down", "forget_labeler"),
+    "undo_import",
 }
 # Files and data, and pages of people who are not signed in.
 NOT_PAGES = {
@@ -65,6 +67,7 @@ def places(planted: Planted) -> dict[str, list[list[object]]]:
         "take_prompt_down": [[prompt.pk] for prompt in planted.prompts],
         "labeler": [[labeler.pk] for labeler in planted.labelers],
         "forget_labeler": [[labeler.pk] for labeler in planted.labelers],
+        "undo_import": [],
         "dataset": [[planted.dataset.name]],
         "run": [[planted.run.pk]],
         "run_live": [[planted.run.pk]],
