@@ -178,7 +178,7 @@ def test_the_page_shows_them_in_a_fixed_number_of_queries(
     with django_assert_num_queries(9):
         page = browser.get("/p/tides/signals/")
     text = page.content.decode()
-    assert "0 of 1 prompts" in text
+    assert "0 of 1 prompt," in text
     assert "line 70.0 %" in text
     assert text.count("1 of 1") == 2
     for number in range(6):

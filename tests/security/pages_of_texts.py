@@ -26,6 +26,7 @@ PROJECT_PAGES = {
     "project_settings": True,
     "changes": True,
     "clone_project": True,
+    "qualification": True,
     "consent": True,
     "reports": True,
     "report_problem": True,
