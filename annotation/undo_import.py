@@ -30,6 +30,10 @@ CLOSE_OPEN: Final = """
 DELETE FROM annotation_assignment
 WHERE prompt_id = ANY(%s) AND state = 'open' AND source = 'queue'
 """
+# Stronger than elsewhere: no row that points at one of them is inserted meanwhile.
+LOCK_PROMPTS: Final = """
+SELECT id FROM annotation_prompt WHERE came_with_id = %s ORDER BY id FOR UPDATE
+"""
 
 
 class UndoRefusedError(Exception):
@@ -78,7 +82,8 @@ def undo(done: PromptImport, *, user: User | None) -> Undoing | None:
         _refuse_while_sampling(locked)
         PromptImport.objects.filter(pk=done.pk).update(undone_at=Now())
         lock_labelers(locked)
-        list(_prompts(locked).select_for_update(of=("self",)).values_list("pk"))
+        with connection.cursor() as cursor:
+            cursor.execute(LOCK_PROMPTS, [locked.pk])
         return _undo(locked, user)
 
 
