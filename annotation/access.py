@@ -5,6 +5,7 @@ does not exist for them: 404. The wrong role in one's own project is refused: 40
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec, cast
@@ -19,6 +20,7 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
+from annotation.changes import acting
 from annotation.models import Membership, Project, Role, User
 from annotation.prepared import Given, Prepared
 
@@ -113,7 +115,8 @@ def for_members(
     """Decorate a view `(member, …)` of the URL `…/<slug:slug>/…`.
 
     Signed-out people are sent to sign in; then the rules of `load_membership` hold.
-    No roles named: every member may enter. Times are shown in their time zone.
+    No roles named: every member may enter. Times are shown in their time zone. What
+    an admin's form changes is noted under their name.
     """
     allowed = frozenset(roles) or EVERYBODY
 
@@ -128,7 +131,7 @@ def for_members(
                 return to_sign_in(request)
             signed_in = cast(SignedInRequest, request)
             membership = load_membership(signed_in.user, slug, allowed)
-            with timezone.override(signed_in.user.zone):
+            with timezone.override(signed_in.user.zone), _noted(signed_in, membership):
                 return view(Member(signed_in, membership), *args, **kwargs)
 
         return cast(
@@ -136,3 +139,12 @@ def for_members(
         )
 
     return decorate
+
+
+def _noted(
+    request: SignedInRequest, membership: Membership
+) -> AbstractContextManager[None]:
+    """Only where an admin may change something: see `annotation.changes.acting`."""
+    if membership.role == Role.ADMIN and request.method not in ("GET", "HEAD"):
+        return acting(request.user)
+    return nullcontext()

@@ -33,6 +33,11 @@ def check_served(labeler: Any) -> None:
         raise NothingIsServed(
             f"{labeler.project.title} is an archive: it takes imports only."
         )
+    if labeler.project_closed_at is not None:
+        raise NothingIsServed(
+            f"{labeler.project.title} is archived: nothing more is handed out. What you"
+            " have ranked is kept, and what you have open can still be submitted."
+        )
     if labeler.paused_at is not None:
         raise NothingIsServed(
             "Your work in this project is paused. What you have ranked is kept; an"

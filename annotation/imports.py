@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
+from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from django.db import transaction
 
 from annotation.import_report import ImportReport, batches, checked_lines
 from annotation.jsonl import Line, LineReader, Progress, UnreadableFile
-from annotation.models import Project, Prompt, Response
+from annotation.models import Project, Prompt, PromptImport, Response, User
 from annotation.overlap import choose_overlap, lock_overlap
 from annotation.prompt_lines import FIELDS, PromptLine, check_prompt
 from annotation.slots import call_back, make_slots
@@ -25,13 +26,14 @@ class ImportMode(Enum):
     PARTIAL = "partial"  # written
 
 
-def import_prompts(
+def import_prompts(  # noqa: PLR0913  by keyword only, and all but two have defaults
     project: Project,
     file: BinaryIO,
     *,
     mode: ImportMode = ImportMode.WHOLE,
     progress: Progress | None = None,
     most_bytes: int | None = None,
+    user: User | None = None,
 ) -> ImportReport:
     """Import the prompts file (JSONL, plain or gzipped) into the project.
 
@@ -39,14 +41,18 @@ def import_prompts(
     error `changed`, also where only its responses are new. A refused line leaves its
     id free for a corrected one below it. New prompts get their overlap, and those
     with responses their slots in the queue. The file must be seekable: it is read
-    twice.
+    twice. An import that added something is kept as a PromptImport of `user`, which
+    can be undone.
 
     Raises UnreadableFile for a file that is broken as a whole; nothing is written.
     """
     first_places: list[int] = []
+    kept = PromptImport(project=project, file_name=name_of(file), created_by=user)
 
     def write(lines: list[PromptLine]) -> None:
-        first_places.extend(_write(project, lines))
+        if lines and kept.pk is None:
+            kept.save()
+        first_places.extend(_write(project, lines, kept))
 
     with transaction.atomic():
         report = import_file(
@@ -56,10 +62,20 @@ def import_prompts(
             verdicts=lambda lines, report: _verdicts(project, lines, report),
             write=write,
         )
+        if kept.pk is not None:
+            kept.imported, kept.unchanged = report.imported, report.unchanged
+            kept.refused = report.refused
+            kept.save(update_fields=["imported", "unchanged", "refused"])
         # While this went on, labelers may have passed the places it took at its start.
         if first_places:
             call_back(project.pk, to=min(first_places))
     return report
+
+
+def name_of(file: BinaryIO) -> str:
+    """What the file is called, without folders; "" for what only lies in memory."""
+    name = Path(str(getattr(file, "name", "") or "")).name
+    return "".join(letter for letter in name if letter.isprintable())[:200]
 
 
 def import_file(
@@ -150,11 +166,12 @@ def _is_new(
     return stored_sha256 is None
 
 
-def _write(project: Project, lines: list[PromptLine]) -> list[int]:
+def _write(project: Project, lines: list[PromptLine], kept: PromptImport) -> list[int]:
     """Store prompts with their responses and slots; the first new place, if any."""
     prompts = [
         Prompt(
             project=project,
+            came_with=kept,
             external_id=line.id,
             messages=line.messages,
             tags=line.tags,

@@ -53,7 +53,12 @@ def take_out(member: Member, pk: int) -> HttpResponseBase:
 @for_members(Role.ADMIN)
 def restore(member: Member, pk: int) -> HttpResponseBase:
     """Put the prompt back where it was."""
-    if queue.restore_prompt(_prompt_of(member, pk)):
+    try:
+        restored = queue.restore_prompt(_prompt_of(member, pk))
+    except queue.TakenDownError as error:
+        messages.error(member.request, str(error))
+        return redirect("prompt", member.project.slug, pk)
+    if restored:
         messages.success(
             member.request,
             "Put back. Those who called it bad before do not count again.",
@@ -65,7 +70,9 @@ def restore(member: Member, pk: int) -> HttpResponseBase:
 
 def _prompt_of(member: Member, pk: int) -> Prompt:
     prompts = Prompt.objects.filter(project=member.project)
-    return get_object_or_404(prompts.select_related("rejection__rejected_by"), pk=pk)
+    return get_object_or_404(
+        prompts.select_related("rejection__rejected_by", "takedown"), pk=pk
+    )
 
 
 def skips_of(prompt: Prompt) -> QuerySet[Skip]:
@@ -96,6 +103,7 @@ def _prompt_page(
         "prompt": found,
         "turns": turns,
         "rejection": getattr(found, "rejection", None),
+        "takedown": getattr(found, "takedown", None),
         "skips": skips_of(found)[:MOST_SKIPS],
         "votes": bad_prompt_votes(found),
         "form": form,

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, Final, cast
 
 from django import forms
@@ -208,7 +209,8 @@ class ImportForm(forms.Form):
 @for_members(Role.ADMIN)
 def import_prompts_page(member: Member) -> HttpResponse:
     """The form that imports prompts, and the report of what it did."""
-    return import_page(member, import_prompts, what="prompts")
+    import_into = partial(import_prompts, user=member.user)
+    return import_page(member, import_into, what="prompts")
 
 
 def import_page(member: Member, import_into: Import, *, what: str) -> HttpResponse:

@@ -44,7 +44,7 @@ LOCK_UNSEEN: Final = UNSEEN + SKIP_LOCKED
 # The labeler as they are now, and all that decides what they are handed next.
 ASKING: Final = f"""
 SELECT member.*, statement_timestamp() AS asked_at, project.archive AS in_an_archive,
-    project.lease_minutes,
+    project.closed_at AS project_closed_at, project.lease_minutes,
     (SELECT id FROM annotation_assignment
      WHERE project_id = %(project)s AND labeler_id = %(labeler)s
        AND state = 'claimed') AS claimed,

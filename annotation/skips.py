@@ -13,6 +13,7 @@ from annotation.models import (
     PromptRejection,
     Skip,
     SkipReason,
+    Takedown,
     User,
 )
 from annotation.slots import (
@@ -96,6 +97,10 @@ def _close(assignment: Assignment) -> bool:
     return was_held
 
 
+class TakenDownError(Exception):
+    """There is nothing left to put back."""
+
+
 def _count_votes(prompt: Prompt) -> None:
     """Take a locked prompt out when enough labelers have called it bad.
 
@@ -138,10 +143,13 @@ def restore_prompt(prompt: Prompt) -> bool:
     """Put a prompt back that was taken out; False if it was not.
 
     The slots that its overlap still asks for open at the end of its priority. It takes
-    a full number of new votes to take it out again.
+    a full number of new votes to take it out again. What was taken down stays out, and
+    a trigger has the last word on that: TakenDownError.
     """
     with transaction.atomic():
         locked = lock_prompt(prompt.pk)
+        if Takedown.objects.filter(prompt=locked).exists():
+            raise TakenDownError("The prompt was taken down: its text is gone.")
         if not PromptRejection.objects.filter(prompt=locked).delete()[0]:
             return False
         Prompt.objects.filter(pk=locked.pk).update(restored_at=Now())

@@ -4,7 +4,10 @@ from django.urls import include, path
 
 from annotation import (
     access_pages,
+    change_pages,
     health,
+    import_pages,
+    lifecycle_pages,
     people,
     project_settings,
     prompt_page,
@@ -37,6 +40,22 @@ urlpatterns = [
         "p/<slug:slug>/settings/overlap/",
         project_settings.project_overlap,
         name="project_overlap",
+    ),
+    path("p/<slug:slug>/changes/", change_pages.changes, name="changes"),
+    path(
+        "p/<slug:slug>/settings/archive/",
+        lifecycle_pages.archive,
+        name="archive_project",
+    ),
+    path(
+        "p/<slug:slug>/settings/reopen/",
+        lifecycle_pages.reopen,
+        name="reopen_project",
+    ),
+    path(
+        "p/<slug:slug>/settings/clone/",
+        lifecycle_pages.clone,
+        name="clone_project",
     ),
     path("p/<slug:slug>/terms/", terms_pages.consent, name="consent"),
     path("p/<slug:slug>/terms/agree/", terms_pages.agree_to_terms, name="agree"),
@@ -79,6 +98,12 @@ urlpatterns = [
         "p/<slug:slug>/prompts/import/",
         prompt_pages.import_prompts_page,
         name="import_prompts",
+    ),
+    path("p/<slug:slug>/imports/", import_pages.imports, name="imports"),
+    path(
+        "p/<slug:slug>/imports/<int:pk>/undo/",
+        import_pages.undo_import,
+        name="undo_import",
     ),
     path("p/<slug:slug>/members/", people.members, name="members"),
     path("p/<slug:slug>/members/add/", people.add, name="add_member"),

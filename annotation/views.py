@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.access import Member, SignedInRequest, for_members, memberships_of
+from annotation.changes import acting
 from annotation.forms import GenerationForm, InstructionsForm, NewProjectForm
 from annotation.generation import (
     GenerationRefusedError,
@@ -51,7 +52,7 @@ def create_project(request: HttpRequest) -> HttpResponseBase:
     form = NewProjectForm(request.POST)
     if not form.is_valid():
         return _home_page(request, form, status=422)
-    with transaction.atomic():
+    with acting(user), transaction.atomic():
         form.instance.created_by = user
         project = form.save()
         Membership.objects.create(

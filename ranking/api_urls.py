@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ranking import agreement_api, api, api_schema
+from ranking import agreement_api, api, api_schema, change_api
 
 urlpatterns = [
     path("schema/", api_schema.schema, name="api_schema"),
@@ -18,6 +18,7 @@ urlpatterns = [
         agreement_api.own_agreement,
         name="api_own_agreement",
     ),
+    path("projects/<slug:slug>/changes", change_api.changes, name="api_changes"),
     path("assignments/<slug:token>/draft", api.draft, name="api_draft"),
     path("assignments/<slug:token>/heartbeat", api.heartbeat, name="api_heartbeat"),
     path("assignments/<slug:token>/release", api.release, name="api_release"),

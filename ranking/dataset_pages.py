@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
@@ -23,9 +22,16 @@ from annotation.access import Member, for_members
 from annotation.models import Role
 from annotation.prompt_pages import import_page
 from ranking.datasets import NothingToFreeze, freeze
-from ranking.export import KINDS, manifest_of, write
+from ranking.export import (
+    KINDS,
+    ExportRefused,
+    manifest_of,
+    refuse_if_lost,
+    write,
+)
 from ranking.filters import INCLUDABLE, POOLS, InvalidFilter, filters_from_query
 from ranking.imports import import_rankings
+from ranking.losses import export_folder, remove_exports
 from ranking.models import Dataset, PromptSplit, Split
 from ranking.withdrawal import withdrawn_from
 
@@ -94,6 +100,7 @@ def _dataset_page(
         "filters": filters,
         "withdrawn": withdrawn_from(found),
         "refusal": refusal,
+        "losses": found.losses.order_by("pk"),
     }
     return render(member.request, "ranking/dataset.html", context, status=status)
 
@@ -103,13 +110,16 @@ def _dataset_page(
 def dataset_file(member: Member, name: str, kind: str) -> HttpResponseBase:
     """The data file of an export, as a download; 304 for one that the reader has.
 
-    503 where the server's disk is full or does not answer.
+    410 for a dataset that lost something it held. 503 where the server's disk is full
+    or does not answer.
     """
     found = _dataset(member, name)
     if kind not in KINDS:
         raise Http404("No such file.")
     try:
         return _download(member, found, kind)
+    except ExportRefused as error:
+        return _dataset_page(member, found, refusal=str(error), status=410)
     except OSError as error:
         log.exception("dataset_file_failed", dataset=found.name, kind=kind)
         reason = error.strerror or "the disk does not answer"
@@ -147,16 +157,25 @@ def _exported(found: Dataset, kind: str) -> Path:
     Others who ask meanwhile wait for it, so it is written once and never replaced
     while somebody reads it.
     """
-    folder: Path = (
-        settings.VAR_DIR / "exports" / str(found.project_id) / found.name / kind
-    )
+    folder = export_folder(found) / kind
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with folder.with_name(f".{kind}.lock").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
             if not folder.exists():
                 write(found, kind=kind, out=folder)
+    _check_still_whole(found)
     return folder
+
+
+def _check_still_whole(found: Dataset) -> None:
+    """A takedown that was committed before this is seen here, and what was written
+    meanwhile goes; one that is committed later removes the files itself."""
+    try:
+        refuse_if_lost(found)
+    except ExportRefused:
+        remove_exports([found])
+        raise
 
 
 def _dataset(member: Member, name: str) -> Dataset:

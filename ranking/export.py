@@ -27,6 +27,7 @@ from django.db import connection, transaction
 
 from ranking.card import card
 from ranking.frozen import FrozenPrompt, in_order, read_prompts
+from ranking.losses import why_lost
 from ranking.models import Dataset, Ranking, Split
 from ranking.pairs import strict_pairs
 
@@ -45,7 +46,8 @@ Row = dict[str, Any]
 
 
 class ExportRefused(ValueError):  # noqa: N818  reads as what happened
-    """The folder holds something else, or the format is not written; nothing was."""
+    """The folder holds something else, the format is not written, or the dataset is
+    not reproducible any more; nothing was written."""
 
 
 def write(  # noqa: PLR0913  by keyword only, each one an option of the command
@@ -75,6 +77,7 @@ def write(  # noqa: PLR0913  by keyword only, each one an option of the command
     made.mkdir()
     try:
         with snapshot():
+            refuse_if_lost(dataset)
             rows = rows_of(dataset, kind, split)
             file = _write_rows(made / f"{kind}.jsonl", rows, progress)
         manifest = _manifest(dataset, file, kind=kind, split=split)
@@ -84,6 +87,19 @@ def write(  # noqa: PLR0913  by keyword only, each one an option of the command
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return manifest
+
+
+def refuse_if_lost(dataset: Dataset) -> None:
+    """What is written under a dataset's name is what was frozen, or nothing is.
+
+    Raises ExportRefused. One query.
+    """
+    reason = why_lost(dataset)
+    if reason:
+        raise ExportRefused(
+            f"{dataset.name} is no longer reproducible: {reason} Freeze a new dataset"
+            " with the same filters: it holds what is left."
+        )
 
 
 @contextmanager

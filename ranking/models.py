@@ -301,3 +301,36 @@ class DatasetRanking(models.Model):
 
     def __str__(self) -> str:
         return f"{self.dataset_id}:{self.ranking_id}"
+
+
+class DatasetLoss(models.Model):
+    """Something that a frozen dataset held is gone: it cannot be written out again.
+
+    Never changed. A dataset may lose several things, each of them once.
+    """
+
+    dataset = models.ForeignKey(
+        Dataset, on_delete=models.PROTECT, related_name="losses"
+    )
+    # One of the two: a prompt that was taken down, or a labeler who is forgotten.
+    prompt = models.ForeignKey(Prompt, null=True, on_delete=models.PROTECT)
+    labeler = models.ForeignKey(Membership, null=True, on_delete=models.PROTECT)
+    reason = models.CharField(max_length=300)
+    lost_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "prompt"], name="a_dataset_loses_a_prompt_once"
+            ),
+            models.UniqueConstraint(
+                fields=["dataset", "labeler"], name="a_dataset_loses_a_labeler_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(prompt__isnull=True) ^ Q(labeler__isnull=True),
+                name="a_loss_is_of_a_prompt_or_a_labeler",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.reason

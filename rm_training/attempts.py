@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from annotation.jobs import JobState, KeptLease, LeaseLostError
-from ranking.export import write
+from ranking.export import ExportRefused, write
 from rm_training import runs
 from rm_training.checkpoint import CheckpointError, checkpoints_of
 from rm_training.config import ConfigError, TrainingConfig
@@ -77,7 +77,7 @@ def _carry_out(run: TrainingRun, reporter: AttemptReporter) -> None:
         # Without the database nothing can be written down: the lease runs out, and
         # the next attempt goes on from the last checkpoint.
         raise
-    except (RunError, MemoryError, OSError) as error:
+    except (RunError, ExportRefused, MemoryError, OSError) as error:
         log.warning("run failed", run=run.pk, reason=reason_of(error))
         _fail(run, error)
     except Exception as error:

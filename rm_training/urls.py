@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from rm_training import views, withdrawal_pages
+from rm_training import takedown_pages, views, withdrawal_pages
 
 urlpatterns = [
     path("p/<slug:slug>/runs/", views.runs, name="runs"),
@@ -33,5 +33,15 @@ urlpatterns = [
         "p/<slug:slug>/members/<int:membership_id>/reinstate/",
         withdrawal_pages.reinstate_labeler,
         name="reinstate_labeler",
+    ),
+    path(
+        "p/<slug:slug>/prompts/<int:pk>/take-down/",
+        takedown_pages.take_prompt_down,
+        name="take_prompt_down",
+    ),
+    path(
+        "p/<slug:slug>/members/<int:membership_id>/forget/",
+        takedown_pages.forget_labeler,
+        name="forget_labeler",
     ),
 ]

@@ -28,6 +28,7 @@ NO_PAGES = {
     *("dashboard_csv", "dashboard_figure"),
     *("api_schema", "api_history", "api_compare", "generation_progress", "run_live"),
     "second_factor_picture",
+    "api_changes",
 }
 # Measured in every state by a file of its own: test_rank_page_for_everybody.
 RANK_PAGES = {"rank", "rank_prompt"}
@@ -35,6 +36,7 @@ RANK_PAGES = {"rank", "rank_prompt"}
 WITHOUT_MORE = (nothing, the_project, an_unknown_link, an_unknown_reset)
 FURTHER_FACES = {
     "prompts": ("?show=skipped", "?show=out", "?before=1"),
+    "changes": ("?kind=project", "?kind=prompt&before=1"),
     "hours": ("?since=2026-11-21&until=2026-11-01", "?since=x&until="),
     "labelers": ("?sort=-agreement&tag=nothing", "?since=x"),
     "agreement": ("?tag=nothing", "?since=x"),

@@ -21,6 +21,8 @@ from annotation.models import (
     AssignmentSource,
     Membership,
     Project,
+    Prompt,
+    PromptImport,
     Purpose,
     Role,
     User,
@@ -173,6 +175,12 @@ def a_prompt(cast: Cast) -> Arguments:
     return {**the_project(cast), "pk": make_prompt(cast.project).pk}
 
 
+def an_import(cast: Cast) -> Arguments:
+    kept = PromptImport.objects.create(project=cast.project, file_name="tides.jsonl")
+    Prompt.objects.filter(pk=make_prompt(cast.project).pk).update(came_with=kept)
+    return {**the_project(cast), "pk": kept.pk}
+
+
 def a_report(cast: Cast) -> Arguments:
     report = report_problem(cast.labeler, text="The text is cut off.")
     return {**the_project(cast), "pk": report.pk}
@@ -295,6 +303,11 @@ ROWS = {
     "add_instructions": row(POST=ADMINS),
     "project_settings": row(GET=ADMINS, POST=ADMINS),
     "project_overlap": row(POST=ADMINS),
+    "changes": row(GET=ADMINS),
+    "archive_project": row(POST=ADMINS),
+    "reopen_project": row(POST=ADMINS),
+    # Copying makes a project, so whoever sends the form must be a site admin as well.
+    "clone_project": row(GET=ADMINS, POST=allowed()),
     "consent": row(GET=allowed("labeler", "other", "admin")),
     "agree": row(POST=LABELERS),
     "add_terms": row(POST=ADMINS),
@@ -337,6 +350,7 @@ ROWS = {
     "api_agreement": row(GET=api(STAFF)),
     # Nobody here: this project does not show labelers their agreement.
     "api_own_agreement": row(GET=api(allowed())),
+    "api_changes": row(GET=api(ADMINS)),
     "api_draft": row(the_labelers_token, PUT=api(ITS_LABELER_BY_TOKEN)),
     "api_heartbeat": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
     "api_release": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
@@ -357,6 +371,10 @@ ROWS = {
     "prompt": row(a_prompt, GET=ADMINS),
     "take_prompt_out": row(a_prompt, POST=ADMINS),
     "restore_prompt": row(a_prompt, POST=ADMINS),
+    "take_prompt_down": row(a_prompt, GET=ADMINS, POST=ADMINS),
+    "forget_labeler": row(the_labelers_membership, GET=ADMINS, POST=ADMINS),
+    "imports": row(GET=ADMINS),
+    "undo_import": row(an_import, GET=ADMINS, POST=ADMINS),
     "import_prompts": row(GET=ADMINS, POST=ADMINS),
     # Agreement and datasets
     "agreement": row(GET=STAFF),

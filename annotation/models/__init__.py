@@ -10,6 +10,7 @@ from annotation.models.assignments import (
     SkipReason,
     random_token,
 )
+from annotation.models.changes import Change, ChangeAction, ChangeKind
 from annotation.models.projects import (
     FEWEST_ARCHIVED,
     FEWEST_RESPONSES,
@@ -29,11 +30,13 @@ from annotation.models.prompts import (
     MAX_TEXT_BYTES,
     GenerationRun,
     Prompt,
+    PromptImport,
     PromptRejection,
     Purpose,
     RenderedText,
     Response,
 )
+from annotation.models.takedowns import TOMBSTONE, Takedown
 
 __all__ = [
     "FEWEST_ARCHIVED",
@@ -42,9 +45,13 @@ __all__ = [
     "LOWEST_PRIORITY",
     "MAX_TEXT_BYTES",
     "MOST_RESPONSES",
+    "TOMBSTONE",
     "Assignment",
     "AssignmentSource",
     "AssignmentState",
+    "Change",
+    "ChangeAction",
+    "ChangeKind",
     "Consent",
     "GenerationRun",
     "Instructions",
@@ -52,6 +59,7 @@ __all__ = [
     "ProblemReport",
     "Project",
     "Prompt",
+    "PromptImport",
     "PromptRejection",
     "Purpose",
     "Qualification",
@@ -62,6 +70,7 @@ __all__ = [
     "SignInLink",
     "Skip",
     "SkipReason",
+    "Takedown",
     "Terms",
     "User",
     "UserManager",

@@ -38,6 +38,8 @@ class Project(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT)
+    # Set while it is closed: nothing is handed out, all that is there can be read.
+    closed_at = models.DateTimeField(null=True, editable=False)
 
     overlap = models.PositiveSmallIntegerField(
         default=1,
@@ -218,6 +220,8 @@ class Membership(models.Model):
     qualification_decided_by = models.ForeignKey(
         User, null=True, on_delete=models.PROTECT, related_name="+"
     )
+    # Their name, account and words are gone; ids, ranks and the pseudonym stay.
+    forgotten_at = models.DateTimeField(null=True, editable=False)
     # The queue's memory of a labeler: no open slot up to this place is theirs to take,
     # as long as the project's queue has this version.
     cursor_seq = models.BigIntegerField(default=-1, editable=False)
@@ -245,6 +249,10 @@ class Membership(models.Model):
             models.CheckConstraint(
                 condition=Q(user__isnull=False) | Q(role=Role.LABELER),
                 name="a_member_without_account_is_an_imported_labeler",
+            ),
+            models.CheckConstraint(
+                condition=Q(forgotten_at__isnull=True) | Q(user__isnull=True),
+                name="who_is_forgotten_has_no_account",
             ),
             models.CheckConstraint(
                 condition=Q(role__in=Role.values), name="role_is_known"

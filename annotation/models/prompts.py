@@ -22,13 +22,43 @@ class Purpose(models.TextChoices):
     GOLD = "gold"
 
 
+class PromptImport(models.Model):
+    """One import that added prompts: what the file was, and whether it was undone."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT)
+    file_name = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_by = models.ForeignKey(
+        User, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    imported = models.PositiveIntegerField(default=0)
+    unchanged = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)
+    undone_at = models.DateTimeField(null=True)
+    # What became of its prompts: gone without a trace, or taken out of the queue.
+    removed = models.PositiveIntegerField(null=True)
+    taken_out = models.PositiveIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(undone_at__isnull=False)
+                | Q(removed__isnull=True, taken_out__isnull=True),
+                name="what_was_undone_is_counted_then",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.file_name
+
+
 class PromptQuerySet(models.QuerySet["Prompt"]):
     """Prompts of a project."""
 
     def awaiting_responses(self) -> "PromptQuerySet":
-        """Prompts that have no response and whose sampling has not failed."""
+        """Prompts that have a text but no response, and whose sampling did not fail."""
         responses = Response.objects.filter(prompt=models.OuterRef("pk"))
-        return self.filter(~models.Exists(responses), failure="")
+        return self.filter(~models.Exists(responses), failure="", takedown__isnull=True)
 
 
 class Prompt(models.Model):
@@ -36,6 +66,8 @@ class Prompt(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT)
     external_id = models.CharField(max_length=200)
+    # Null: made by a copy of a project, or before imports were kept.
+    came_with = models.ForeignKey(PromptImport, null=True, on_delete=models.PROTECT)
     messages = models.JSONField()
     tags = ArrayField(models.CharField(max_length=100), default=list)
     purpose = models.CharField(max_length=20, choices=Purpose, default=Purpose.WORK)

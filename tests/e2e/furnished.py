@@ -17,6 +17,7 @@ from annotation.models import (
     GenerationRun,
     Membership,
     Prompt,
+    PromptImport,
     Purpose,
     Qualification,
     Role,
@@ -71,7 +72,15 @@ def furnish(cast: Cast) -> dict[str, dict[str, Any]]:
     prompt = _prompts(cast)
     _report(cast, carol)
     run = _train(cast)
+    kept = PromptImport.objects.create(
+        project=cast.project,
+        file_name=f"{LONG_WORD}.jsonl",
+        created_by=cast.user("admin"),
+        imported=1,
+    )
+    Prompt.objects.filter(pk=prompt.pk).update(came_with=kept)
     return {
+        "undo_import": {"pk": kept.pk},
         "labeler": {"membership_id": cast.labeler.pk},
         "labeler_card": {"membership_id": cast.labeler.pk},
         "withdrawal": {"membership_id": cast.labeler.pk},
@@ -79,6 +88,8 @@ def furnish(cast: Cast) -> dict[str, dict[str, Any]]:
         "training_feedback": {"token": check.token},
         "prompt": {"pk": prompt.pk},
         "prompt_consensus": {"pk": cast.project.prompt_set.get(external_id="p3").pk},
+        "forget_labeler": {"membership_id": cast.labeler.pk},
+        "take_prompt_down": {"pk": prompt.pk},
         "dataset": {"name": freeze(cast.project).name},
         "run": {"pk": run.pk},
     }

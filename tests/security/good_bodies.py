@@ -63,6 +63,7 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "project_settings": _always(**SETTINGS),
     "qualification": _always(qualification_threshold=""),
     "project_overlap": _always(overlap="3", fraction="1", confirmed="on"),
+    "archive_project": _always(),
     "agree": _terms,
     "add_terms": _always(text="Be kind."),
     "report_problem": _always(text="It is cut off."),
@@ -80,6 +81,8 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "rank_release": _always(),
     "rank_skip": _always(reason="bad_prompt"),
     "take_prompt_out": _always(reason="A double."),
+    "take_prompt_down": _always(reason="A name.", confirmed="p1"),
+    "undo_import": _always(),
     "import_prompts": _a_file,
     "cancel_run": _always(),
 }
@@ -91,8 +94,9 @@ JSON: dict[str, Callable[[Cast, Place], Body]] = {
     "api_skip": _always(reason="bad_prompt"),
     "api_submit": _submission,
 }
-# What writes nothing in the state that the table of addresses makes, or what is not
-# ours to offer fields for: only sent a wrong body, which must change nothing.
+# What writes nothing in the state that the table of addresses makes, what is not ours
+# to offer fields for, or what is there to change what nobody else may (who is
+# forgotten): only sent a wrong body, which must change nothing.
 NOTHING_TO_WRITE = {
     *("sign_in_link", "account_login", "account_logout", "account_change_password"),
     *("account_set_password", "account_reset_password", "revoke_token"),
@@ -108,4 +112,5 @@ NOTHING_TO_WRITE = {
     *("account_reauthenticate", "mfa_reauthenticate"),
     *("mfa_authenticate", "confirm_second_factor", "make_recovery_codes"),
     *("remove_second_factor", "rescue", "change_member_role", "revoke_member_token"),
+    *("reopen_project", "clone_project", "forget_labeler"),
 }

@@ -26,6 +26,8 @@ PROJECT_PAGES = {
     "project": True,
     "instructions": True,
     "project_settings": True,
+    "changes": True,
+    "clone_project": True,
     "qualification": True,
     "consent": True,
     "reports": True,
@@ -37,6 +39,7 @@ PROJECT_PAGES = {
     "hours": True,
     "labelers": True,
     "prompts": True,
+    "imports": False,
     "import_prompts": True,
     "agreement": True,
     "overview": True,
@@ -54,6 +57,7 @@ THING_PAGES = {
     "prompt_consensus",
     "disagreement_prompt",
     "member_access",
+    *("take_prompt_down", "forget_labeler", "undo_import"),
 }
 # Files and data, and pages of people who are not signed in.
 NOT_PAGES = {
@@ -67,6 +71,7 @@ NOT_PAGES = {
     *("dashboard_csv", "dashboard_figure"),
     *("api_schema", "api_history", "api_compare"),
     *("api_agreement", "api_own_agreement"),
+    "api_changes",
 }
 CANARY = "__xss"
 
@@ -81,6 +86,9 @@ def places(planted: Planted) -> dict[str, list[list[object]]]:
         "withdrawal": [[labeler.pk] for labeler in planted.labelers],
         "prompt_consensus": [[prompt.pk] for prompt in planted.prompts],
         "member_access": [[labeler.pk] for labeler in planted.labelers],
+        "take_prompt_down": [[prompt.pk] for prompt in planted.prompts],
+        "forget_labeler": [[labeler.pk] for labeler in planted.labelers],
+        "undo_import": [],
         "dataset": [[planted.dataset.name]],
         "run": [[planted.run.pk]],
         "run_live": [[planted.run.pk]],

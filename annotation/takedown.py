@@ -1,0 +1,115 @@
+"""A prompt is taken down: its texts go, its id, its responses' ids and all ranks stay.
+
+This room's half. `ranking.takedown` is the whole of it: what labelers wrote to their
+rankings goes too, and datasets that held the prompt are marked.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from django.db import connection
+from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models.functions import Coalesce, Now
+
+from annotation.models import (
+    TOMBSTONE,
+    Assignment,
+    AssignmentState,
+    ProblemReport,
+    Prompt,
+    RenderedText,
+    Response,
+    Skip,
+    SkipReason,
+    Takedown,
+    User,
+)
+from annotation.rendered import key_of
+from annotation.skips import reject_prompt
+from annotation.slots import HELD, lock_prompt
+
+TOMBSTONE_MESSAGES: Final = [{"role": "user", "content": TOMBSTONE}]
+# Whoever sends an answer under the old token finds nothing: see `new_tokens`.
+NEW_TOKENS: Final = """
+UPDATE annotation_assignment SET token = gen_random_uuid()::text WHERE id = ANY(%s)
+"""
+
+
+def erase_prompt(prompt: Prompt, *, reason: str, user: User | None) -> bool:
+    """Replace the prompt's texts; False if that was done before. Within a transaction.
+
+    1. Lock the rows that people have or had, in the order of their keys, then the
+       prompt: an answer under way is stored before this, and loses its words with the
+       others, or finds its row under another token (4).
+    2. Note the takedown; only then do the triggers let the texts go. Of two at once
+       the second waits for the prompt's lock and finds it.
+    3. Take the prompt out of the queue and of datasets to come, for good. This waits
+       for claims under way; when no row is open any more, nobody comes to it.
+    4. What people hold is theirs no longer: there is nothing to read. All rows get
+       other tokens, also those that were claimed since step 1.
+    5. The texts go, with their rendered copies, and what people wrote about them.
+    """
+    rows = Assignment.objects.filter(prompt=prompt)
+    lock_rows(rows)
+    locked = lock_prompt(prompt.pk)
+    if Takedown.objects.filter(prompt=locked).exists():
+        return False
+    Takedown.objects.create(prompt=locked, reason=reason, created_by=user)
+    reject_prompt(locked, reason="Taken down.", user=user)
+    new_tokens(lock_rows(rows))
+    _close_held(prompt)
+    _forget_html(prompt)
+    Response.objects.filter(prompt=prompt).update(text=TOMBSTONE, params={})
+    Prompt.objects.filter(pk=prompt.pk).update(messages=TOMBSTONE_MESSAGES, metadata={})
+    blank_skips(Skip.objects.filter(assignment__prompt=prompt))
+    blank_reports(ProblemReport.objects.filter(assignment__prompt=prompt))
+    return True
+
+
+def lock_rows(assignments: QuerySet[Assignment]) -> list[int]:
+    """Those that people have or had, locked in the order of their keys.
+
+    Open rows are not among them: answers delete these after they lock their own, so
+    whoever takes both kinds takes the open ones last.
+    """
+    theirs = assignments.exclude(state=AssignmentState.OPEN).order_by("pk")
+    locked = theirs.select_for_update(no_key=True, of=("self",))
+    return list(locked.values_list("pk", flat=True))
+
+
+def new_tokens(assignments: Iterable[int]) -> None:
+    """Give locked rows other tokens: what is sent under the old ones is not stored.
+
+    An answer waits for the row's lock and then looks for its token again.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(NEW_TOKENS, [list(assignments)])
+
+
+def blank_skips(skips: QuerySet[Skip]) -> None:
+    """Their words go; a reason that needs words gets the tombstone."""
+    in_words = When(reason=SkipReason.OTHER, then=Value(TOMBSTONE))
+    skips.exclude(text="").update(text=Case(in_words, default=Value("")))
+
+
+def blank_reports(reports: QuerySet[ProblemReport]) -> None:
+    """What was reported goes, and so does the answer."""
+    reports.update(text=TOMBSTONE, answer="")
+
+
+def _close_held(prompt: Prompt) -> None:
+    held = Assignment.objects.filter(prompt=prompt, state__in=HELD)
+    held.update(
+        state=AssignmentState.EXPIRED,
+        closed_at=Now(),
+        shown_at=Coalesce(F("shown_at"), F("claimed_at"), Now()),
+    )
+
+
+def _forget_html(prompt: Prompt) -> None:
+    """Also what a text that another prompt shares was rendered to: that one is
+    rendered again when it is next shown. A worker's memory holds HTML by the hash of
+    its text, and nobody asks for it without the text."""
+    texts = [turn["content"] for turn in prompt.messages]
+    texts += Response.objects.filter(prompt=prompt).values_list("text", flat=True)
+    RenderedText.objects.filter(key__in=[key_of(text) for text in texts]).delete()
