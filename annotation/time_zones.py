@@ -11,8 +11,14 @@ from zoneinfo import available_timezones
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+)
+from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
@@ -56,7 +62,7 @@ def time_zone(request: HttpRequest) -> HttpResponseBase:
     user.time_zone = form.cleaned_data["time_zone"]
     user.save(update_fields=["time_zone"])
     messages.success(request, f"Times are shown in {user.time_zone} from now on.")
-    return redirect(_where_from(request) or "home")
+    return HttpResponseRedirect(_where_from(request) or reverse("home"))
 
 
 def _page(request: HttpRequest, form: TimeZoneForm, status: int = 200) -> HttpResponse:

@@ -334,7 +334,7 @@ def test_direct_work_is_found_by_index_however_many_prompts_there_are(
     make_check(project, Purpose.GOLD, "g1")
     Prompt.objects.bulk_create(
         Prompt(project=project, external_id=f"w{n}", messages=[], line_sha256="0" * 64)
-        for n in range(20_000)
+        for n in range(6_000)
     )
     works = list(Prompt.objects.filter(purpose=Purpose.WORK).values_list("pk"))
     Assignment.objects.bulk_create(

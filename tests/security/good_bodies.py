@@ -60,6 +60,7 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "create_project": _always(**PROJECT, lease_minutes="30"),
     "add_instructions": _always(text="Be fairer."),
     "project_settings": _always(**SETTINGS),
+    "qualification": _always(qualification_threshold=""),
     "project_overlap": _always(overlap="3", fraction="1", confirmed="on"),
     "agree": _terms,
     "add_terms": _always(text="Be kind."),

@@ -24,6 +24,7 @@ PROJECT_PAGES = {
     "project": True,
     "instructions": True,
     "project_settings": True,
+    "qualification": True,
     "consent": True,
     "reports": True,
     "report_problem": True,

@@ -129,6 +129,7 @@ def complaint(answer: Any, form: Form, name: str, bad: str) -> str | None:
     return None if escape(kept) in page else "did not keep what was typed"
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("actor", PEOPLE)
 def test_no_form_breaks_or_forgets(cast: Cast, actor: str) -> None:
     singles = furnish(cast)
