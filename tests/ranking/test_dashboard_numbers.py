@@ -145,7 +145,12 @@ def test_sure_disagreement_comes_before_what_may_be_chance() -> None:
 
 
 def picture(form: str, rows: list[Estimate], **more: Any) -> Picture:
-    words = {"name": "x", "title": "X", "axis": "Week", "measure": "Agreement"}
+    words: dict[str, Any] = {
+        "name": "x",
+        "title": "X",
+        "axis": "Week",
+        "measure": "Agreement",
+    }
     return Picture(**words, form=form, rows=rows, **more)
 
 
