@@ -126,11 +126,8 @@ def by_rank_distance(tallies: Tallies) -> list[Estimate]:
     for distance in range(DISTANCES):
         agree = tallies.compared.agree_at[:, distance].astype(np.int64)
         whole = agree + tallies.compared.differ_at[:, distance]
-        met = whole > 0
-        if met.any():
-            counts[str(distance + 1)] = prompt_counts(
-                prompt[met], agree[met], whole[met]
-            )
+        if whole.any():
+            counts[str(distance + 1)] = prompt_counts(prompt, agree, whole)
     return estimates(counts, n_prompts=len(tallies.prompts))
 
 
