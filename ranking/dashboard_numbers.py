@@ -126,11 +126,8 @@ def by_rank_distance(tallies: Tallies) -> list[Estimate]:
     for distance in range(DISTANCES):
         agree = tallies.compared.agree_at[:, distance].astype(np.int64)
         whole = agree + tallies.compared.differ_at[:, distance]
-        met = whole > 0
-        if met.any():
-            counts[str(distance + 1)] = prompt_counts(
-                prompt[met], agree[met], whole[met]
-            )
+        if whole.any():
+            counts[str(distance + 1)] = prompt_counts(prompt, agree, whole)
     return estimates(counts, n_prompts=len(tallies.prompts))
 
 
@@ -189,15 +186,16 @@ def _shown(tallies: Tallies) -> tuple[FloatArray, IntArray, IntArray, IntArray]:
     """Of the rankings whose order is known: normalised mid-ranks `(n, 9)` by response,
     the response at each place, K, and the prompt."""
     known = tallies.judged.shown[:, 0] > 0
-    ranks = tallies.judged.ranks[known].astype(np.int16)
+    columns = np.ascontiguousarray(tallies.judged.ranks[known].T)  # (9, n)
     prompt = tallies.judged.prompt[known]
     k = tallies.k[prompt].astype(np.int64)
-    better = np.zeros(ranks.shape)
-    for column in range(MOST_RESPONSES):
-        other = ranks[:, [column]]
-        better += (other > 0) * ((other < ranks) + (other == ranks) / 2)
-    # A response ties with itself, which the half takes away again.
-    normal = (better - 0.5) / np.maximum(k - 1, 1)[:, None]
+    # Twice the mid-rank less 1: a response ties with itself, so it counts once there.
+    doubled = np.zeros(columns.shape, np.uint8)
+    for place, rank in enumerate(columns):
+        for other in columns:
+            better = (other < rank).view(np.uint8)
+            doubled[place] += (other > 0) * (2 * better + (other == rank))
+    normal = (doubled.T - 1.0) / (2 * np.maximum(k - 1, 1))[:, None]
     return normal, tallies.judged.shown[known], k, prompt
 
 

@@ -22,7 +22,14 @@ from annotation.access import Member, for_members
 from annotation.models import Membership, Role
 from ranking.agreement import accuracy_band
 from ranking.csv_cells import neutral
-from ranking.dashboard_numbers import Estimate, matrix, strict, tie_rate, vs_others
+from ranking.dashboard_numbers import (
+    Cell,
+    Estimate,
+    matrix,
+    strict,
+    tie_rate,
+    vs_others,
+)
 from ranking.dashboards import distinct_names
 from ranking.filters import Filters, InvalidFilter, filters_from_query
 from ranking.forecast import forecast
@@ -32,6 +39,7 @@ from ranking.queue_health import done_by_day, work_of
 from ranking.rank_table import IntArray
 from ranking.summaries import tallies_of
 from ranking.tallies import Tallies
+from ranking.templatetags.numbers import percent
 
 READERS: Final = (Role.RESEARCHER, Role.ADMIN)
 THEMES: Final = ("light", "dark")
@@ -148,7 +156,7 @@ def agreement_pictures(member: Member) -> HttpResponse:
 def _agreement(asked: Asked) -> HttpResponse:
     names = names_of(asked)
     source = _source(asked, names=names, tags=_tags(asked))
-    headline = strict(asked.tallies)
+    headline = source.overall
     people = vs_others(asked.tallies, names)
     context = asked.context | {
         "here": "agreement",
@@ -178,7 +186,7 @@ def _heat_map(
             (
                 one,
                 [
-                    cell and (cell, _bin(cell.value, headline.value or 0.0))
+                    cell and _coloured(cell, headline.value or 0.0)
                     for cell in row[: len(shown)]
                 ],
             )
@@ -187,9 +195,26 @@ def _heat_map(
     }
 
 
-def _bin(value: float, middle: float) -> int:
-    """Of nine, the fifth being the pool's own agreement; one is three points wide."""
-    return min(max(round((value - middle) / 0.03), -4), 4) + 5
+@dataclass(frozen=True, slots=True)
+class Coloured:
+    """A cell of the heat map as it is written: there may be 1,600 of them."""
+
+    cell: Cell
+    colour: str
+    share: str
+    n: str
+
+
+def _coloured(cell: Cell, middle: float) -> Coloured:
+    """In one of nine colours: the fifth is the pool's own agreement, a step is three
+    points. Grey says nothing."""
+    step = min(max(round((cell.value - middle) / 0.03), -4), 4) + 5
+    return Coloured(
+        cell=cell,
+        colour="few" if cell.few else f"step-{step}",
+        share=percent(cell.value),
+        n=f"{cell.comparable:,}",
+    )
 
 
 @require_safe

@@ -5,9 +5,9 @@ to see differently. So prompts are ordered by the lower end of an interval: how 
 disagreement the evidence of this prompt makes sure of.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Split:
 
 
 @dataclass(frozen=True, eq=False)
-class Splits:
+class Splits(Sequence[Split]):
     """Prompts in the order of the queue; a page takes a slice of them.
 
     One column a field of `Split`: of tens of thousands of prompts a page shows fifty.
@@ -44,7 +44,13 @@ class Splits:
     def __len__(self) -> int:
         return len(self.columns["prompt"])
 
-    def __getitem__(self, some: slice) -> list[Split]:
+    @overload
+    def __getitem__(self, some: int) -> Split: ...
+    @overload
+    def __getitem__(self, some: slice) -> list[Split]: ...
+    def __getitem__(self, some: int | slice) -> Split | list[Split]:
+        if isinstance(some, int):
+            return self[some : some + 1 or None][0]
         rows = zip(*(c[some].tolist() for c in self.columns.values()), strict=True)
         return [
             Split(**dict(zip(self.columns, row, strict=True)), value=row[3] / row[4])

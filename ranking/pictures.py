@@ -5,6 +5,7 @@ A picture's table, its CSV file and its figure hold the same rows.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -44,6 +45,11 @@ class Source:
     tallies: Tallies
     names: Mapping[int, str]
     tags: Mapping[str, IntArray]
+
+    @cached_property
+    def overall(self) -> Estimate:
+        """Agreement of all together, which several pictures show."""
+        return strict(self.tallies)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +112,7 @@ def agreement_by_week(source: Source) -> Picture:
         measure="Agreement",
         form="line",
         rows=by_week(source.tallies),
-        overall=strict(source.tallies),
+        overall=source.overall,
         lines=PUBLISHED,
         note=f"{STRICT} A comparison belongs to the week of its later ranking. Broken"
         " lines: the published agreement of InstructGPT's training labelers (72.6 ± 1.5"
@@ -130,7 +136,7 @@ def agreement_by_distance(source: Source) -> Picture:
         measure="Agreement",
         form="line",
         rows=rows,
-        overall=strict(source.tallies),
+        overall=source.overall,
         note=note,
     )
 
@@ -171,7 +177,7 @@ def _dots(
         measure="Agreement",
         form="dots",
         rows=rows(source.tallies),
-        overall=strict(source.tallies),
+        overall=source.overall,
     )
 
 

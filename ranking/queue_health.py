@@ -13,7 +13,7 @@ from ranking.forecast import DAYS
 SLOTS: Final = """
 SELECT coalesce(sum(done), 0), coalesce(sum(open), 0), coalesce(sum(held), 0),
        coalesce(sum(ahead), 0), coalesce(sum(lapsed), 0), count(*),
-       count(*) FILTER (WHERE open + held + ahead = 0),
+       count(*) FILTER (WHERE open + held + ahead = 0), min(first_done),
        (SELECT min(prompt.created_at) FROM annotation_prompt prompt
         WHERE prompt.id IN (SELECT waiting.prompt_id
                             FROM annotation_assignment waiting
@@ -21,6 +21,7 @@ SELECT coalesce(sum(done), 0), coalesce(sum(open), 0), coalesce(sum(held), 0),
                               AND waiting.state = 'open'))
 FROM (
     SELECT count(*) FILTER (WHERE state = 'completed') AS done,
+           min(closed_at) FILTER (WHERE state = 'completed') AS first_done,
            count(*) FILTER (WHERE state = 'open') AS open,
            count(*) FILTER (WHERE state = 'claimed') AS held,
            count(*) FILTER (WHERE state = 'prefetched') AS ahead,
@@ -46,9 +47,7 @@ SELECT (SELECT count(*) FROM annotation_promptrejection rejection
         WHERE project_id = %(project)s AND closed_at IS NULL),
        count(*) FILTER (WHERE paused_at IS NULL),
        count(*) FILTER (WHERE paused_at IS NOT NULL),
-       count(*) FILTER (WHERE paused_at IS NULL AND qualification = 'pending'),
-       (SELECT min(closed_at) FROM annotation_assignment
-        WHERE project_id = %(project)s AND source = 'queue' AND state = 'completed')
+       count(*) FILTER (WHERE paused_at IS NULL AND qualification = 'pending')
 FROM annotation_membership
 WHERE project_id = %(project)s AND role = 'labeler' AND user_id IS NOT NULL
 """
@@ -91,8 +90,9 @@ class Work:
 
 def work_of(project: Project) -> Work:
     """Two queries."""
-    done, opened, held, ahead, lapsed, prompts, finished, oldest = _one(SLOTS, project)
-    rejected, reports, labelers, paused, pending, first = _one(REST, project)
+    slots = _one(SLOTS, project)
+    done, opened, held, ahead, lapsed, prompts, finished, first, oldest = slots
+    rejected, reports, labelers, paused, pending = _one(REST, project)
     return Work(
         done=int(done),
         open=int(opened),

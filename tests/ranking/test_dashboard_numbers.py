@@ -13,10 +13,11 @@ from scipy import stats
 from ranking.bootstrap import PromptCounts
 from ranking.charts import draw
 from ranking.cluster_intervals import linearised, share_intervals, student
-from ranking.dashboard_numbers import Cell, Estimate
+from ranking.dashboard_numbers import Cell, Estimate, by_place
 from ranking.disagreement import design_effect, wilson
 from ranking.forecast import DAYS, DONE, NOTHING_DONE, TOO_EARLY, forecast
 from ranking.pictures import PUBLISHED, Picture
+from ranking.tallies import JUDGED, read_tallies
 
 MONDAY = date(2026, 11, 23)
 
@@ -145,7 +146,12 @@ def test_sure_disagreement_comes_before_what_may_be_chance() -> None:
 
 
 def picture(form: str, rows: list[Estimate], **more: Any) -> Picture:
-    words = {"name": "x", "title": "X", "axis": "Week", "measure": "Agreement"}
+    words: dict[str, Any] = {
+        "name": "x",
+        "title": "X",
+        "axis": "Week",
+        "measure": "Agreement",
+    }
     return Picture(**words, form=form, rows=rows, **more)
 
 
@@ -198,3 +204,24 @@ def test_a_name_of_any_letters_is_drawn(label: str) -> None:
     figure.canvas.draw()
     [drawn] = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
     assert len(drawn) <= 24
+
+
+# --- Places -----------------------------------------------------------------------
+
+
+def test_ranks_by_place_are_normalised_mid_ranks() -> None:
+    """Ranks 1, 1, 2, 3 are mid-ranks 1½, 1½, 3, 4, which on a scale from 0 to 1 are
+    1/6, 1/6, 2/3, 1; they were shown as third, first, fourth, second."""
+    judged = np.zeros(1, JUDGED)
+    judged["ranks"][0, :4] = [1, 1, 2, 3]
+    judged["shown"][0, :4] = [3, 1, 4, 2]
+    found = read_tallies(
+        np.array([7], ">i8").tobytes(),
+        np.array([4], ">i2").tobytes(),
+        np.array([1], ">i4").tobytes(),
+        judged.tobytes(),
+        b"",
+    )
+    assert [row.value for row in by_place(found)] == pytest.approx(
+        [2 / 3, 1 / 6, 1, 1 / 6]
+    )

@@ -106,7 +106,7 @@ def test_numbers_are_those_of_the_full_report(
             people[one.label]["comparable"],
         )
     cells = {
-        (one.label, page["people"][column].label): cell[0]
+        (one.label, page["people"][column].label): cell.cell
         for one, row in page["heat"]
         for column, cell in enumerate(row)
         if cell
