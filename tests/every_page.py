@@ -25,7 +25,15 @@ ACCOUNTS = ("labeler", "site_admin")
 NO_PAGES = {
     *("livez", "readyz", "hours_csv", "dataset_file", "run_metrics", "run_figure"),
     *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
-    *("api_schema", "api_history", "api_compare", "generation_progress", "run_live"),
+    *(
+        "api_schema",
+        "api_agreement",
+        "api_own_agreement",
+        "api_history",
+        "api_compare",
+        "generation_progress",
+        "run_live",
+    ),
 }
 # Measured in every state by a file of its own: test_rank_page_for_everybody.
 RANK_PAGES = {"rank", "rank_prompt"}
