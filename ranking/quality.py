@@ -13,14 +13,12 @@ from itertools import combinations
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ranking.bootstrap import PromptCounts, bootstrap_totals, percentile_interval
 from ranking.conventions import ratio
 from ranking.gold import Score, share, sign
+from ranking.quality_intervals import beside, or_none, resampled
 from ranking.quality_lines import (
     AGREEMENT,
-    FEWEST_PROMPTS,
     HURRIED,
     LEAST_SECONDS_PER_WORD,
     LENGTH,
@@ -33,8 +31,6 @@ from ranking.quality_lines import (
 )
 from ranking.rank_table import FloatArray
 
-MOST_KEPT_DRAWS = 255  # prompts; a byte counts how often one of them was drawn
-TOO_FEW = f"it takes {FEWEST_PROMPTS} prompts to say how sure this is"
 NOBODY_ELSE = "nobody else ranked a prompt that this labeler ranked"
 NO_REPEAT = "no prompt was ranked twice by this labeler"
 NO_POSITIONS = "the order shown is not known for any ranking of this labeler"
@@ -279,8 +275,8 @@ def _compared(
     )
     return Comparison(
         own=measure_of(share(own_scores), missing=missing),
-        own_there=_or_none(own),
-        others=_or_none(others),
+        own_there=or_none(own),
+        others=or_none(others),
         difference=beside(difference, line),
     )
 
@@ -302,60 +298,3 @@ def habits(answers: Sequence[Answer]) -> Habits:
             sum(is_hurried(a.seconds or 0.0, a.words) for a in timed), len(timed)
         ),
     )
-
-
-# --- Intervals --------------------------------------------------------------------
-
-
-def resampled(
-    counts: FloatArray, formula: Callable[[FloatArray], FloatArray], *, missing: str
-) -> Measure:
-    """`formula` of the sums of `counts (c, n)`, a column a prompt, and where the middle
-    95 % of it lies when prompts are drawn anew. Columns of zeros say nothing."""
-    counts = counts[:, counts.any(axis=0)]
-    prompts = counts.shape[1]
-    value = _or_none(formula(counts.sum(axis=1)))
-    if value is None or prompts < FEWEST_PROMPTS:
-        why = missing if value is None else TOO_FEW
-        return Measure(value=value, interval=None, prompts=prompts, why=why)
-    ends = percentile_interval(formula(_drawn_totals(counts)))
-    return Measure(
-        value=value,
-        interval=None if ends is None else (ends[0], ends[1]),
-        prompts=prompts,
-    )
-
-
-def _drawn_totals(counts: FloatArray) -> FloatArray:
-    """Sums of `counts (c, n)` in every draw of n prompts, `(c, draws)`."""
-    n = counts.shape[1]
-    if n <= MOST_KEPT_DRAWS:
-        return counts @ _weights(n)
-    question = {"": PromptCounts(np.arange(n), counts)}
-    return bootstrap_totals(question, n_prompts=n)[""]
-
-
-@lru_cache(maxsize=64)
-def _weights(n: int) -> NDArray[np.uint8]:
-    """How often each of n prompts comes in each draw, `(n, draws)`.
-
-    Draws depend on n alone, and making them is most of the work of an interval: a list
-    of labelers asks for the same ones again and again. A byte each, 16 MB in all.
-    """
-    one_each = {"": PromptCounts(np.arange(n), np.eye(n))}
-    return bootstrap_totals(one_each, n_prompts=n)[""].astype(np.uint8)
-
-
-def beside(measure: Measure, line: Line) -> Measure:
-    """The same number, with the line it is read against."""
-    return Measure(
-        value=measure.value,
-        interval=measure.interval,
-        prompts=measure.prompts,
-        line=line,
-        why=measure.why,
-    )
-
-
-def _or_none(value: FloatArray) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -8,7 +8,8 @@ import numpy as np
 
 from ranking.conventions import ratio
 from ranking.gold import Share, share
-from ranking.quality import Answer, beside, resampled, with_others
+from ranking.quality import Answer, with_others
+from ranking.quality_intervals import beside, resampled
 from ranking.quality_lines import (
     FATIGUE,
     SITTING_GAP_SECONDS,

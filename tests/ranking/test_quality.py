@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ranking.bootstrap import PromptCounts, bootstrap_totals, percentile_interval
 from ranking.gold import Score
 from ranking.quality import (
     NO_SECONDS,
     NOBODY_ELSE,
-    TOO_FEW,
     Answer,
     Rate,
     agreement,
@@ -23,6 +23,7 @@ from ranking.quality import (
     with_oneself,
     with_others,
 )
+from ranking.quality_intervals import MOST_KEPT_DRAWS, TOO_FEW, resampled
 from ranking.quality_lines import (
     AGREEMENT,
     ONE_PROMPT,
@@ -339,3 +340,17 @@ def test_names_of_responses_change_nothing(
     assert length_bias(before) == length_bias(after)
     assert tie_rate(before) == tie_rate(after)
     assert position_bias(before).value == pytest.approx(position_bias(after).value)
+
+
+@pytest.mark.parametrize("prompts", [10, MOST_KEPT_DRAWS, MOST_KEPT_DRAWS + 1])
+def test_draws_that_are_kept_are_those_of_the_bootstrap(prompts: int) -> None:
+    rng = np.random.default_rng(7)
+    of = rng.integers(1, 9, prompts)
+    counts = np.array([rng.integers(0, of + 1), of], np.float64)
+    question = {"": PromptCounts(np.arange(prompts), counts)}
+    agree, compared = bootstrap_totals(question, n_prompts=prompts)[""]
+    for _ in range(2):  # drawn, then kept
+        found = resampled(counts, lambda c: c[0] / c[1], missing="")
+        assert found.interval == pytest.approx(
+            tuple(percentile_interval(agree / compared) or ())
+        )
