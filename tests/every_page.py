@@ -25,10 +25,17 @@ ACCOUNTS = ("labeler", "site_admin")
 NO_PAGES = {
     *("livez", "readyz", "hours_csv", "dataset_file", "run_metrics", "run_figure"),
     *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
-    *("dashboard_csv", "dashboard_figure"),
-    *("api_schema", "api_history", "api_compare", "generation_progress", "run_live"),
-    "second_factor_picture",
-    "api_changes",
+    *(
+        "api_schema",
+        "api_agreement",
+        "api_own_agreement",
+        "api_history",
+        "api_compare",
+        "generation_progress",
+        "run_live",
+        "api_changes",
+    ),
+    *("dashboard_csv", "dashboard_figure", "second_factor_picture"),
 }
 # Measured in every state by a file of its own: test_rank_page_for_everybody.
 RANK_PAGES = {"rank", "rank_prompt"}

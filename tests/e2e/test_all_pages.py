@@ -15,7 +15,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.test import RequestFactory
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from pytest_django import Settings
 
 from annotation.errors import bad_request, server_error
@@ -102,6 +102,15 @@ BROKEN: dict[int, Callable[[HttpRequest], HttpResponse]] = {
 }
 
 
+def broken(status: int, body: bytes) -> Callable[[Route], None]:
+    """Answers with this page instead of the site's."""
+
+    def answer(route: Route) -> None:
+        route.fulfill(status=status, body=body, content_type="text/html; charset=utf-8")
+
+    return answer
+
+
 @pytest.mark.parametrize("window", WINDOWS)
 def test_nobody_is_lost_where_something_is_wrong(
     cast: Cast, window_of: Callable[..., Page], window: str
@@ -117,12 +126,7 @@ def test_nobody_is_lost_where_something_is_wrong(
         complaints += [f"{status}: {one}" for one in look(page, f"{status}")]
     for status, answer_of in BROKEN.items():
         body = answer_of(RequestFactory().get("/")).content
-        page.route(
-            "**/broken",
-            lambda route, status=status, body=body: route.fulfill(
-                status=status, body=body, content_type="text/html; charset=utf-8"
-            ),
-        )
+        page.route("**/broken", broken(status, body))
         page.goto("/broken")
         complaints += [f"{status}: {one}" for one in look(page, f"{status}")]
     assert not complaints, "\n".join(complaints)
