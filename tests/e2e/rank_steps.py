@@ -14,7 +14,8 @@ if TYPE_CHECKING:  # the windows are fixtures, which use these steps
 def started(window: "Visit") -> "Visit":
     """The window after its labeler asked for a prompt."""
     window.open("/p/tides/rank/").get_by_role("button", name="Start ranking").click()
-    expect(window.page.locator("html.scripted #ranking")).to_be_visible()
+    # "false" once its scripts have come and hear keys.
+    expect(window.page.locator("#ranking[aria-busy=false]")).to_be_visible()
     return window
 
 

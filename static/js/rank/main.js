@@ -123,7 +123,7 @@ async function compare(what, letter) {
   }
 }
 
-function start(news = "", previous = "") {
+async function start(news = "", previous = "") {
   token = at("ranking")?.dataset.token;
   if (!token) {
     say(news);
@@ -146,11 +146,9 @@ function start(news = "", previous = "") {
   const { body, at: when } = entryOf(token) ?? {};
   const restored = keepDrafts(body && { ...body, at: when });
   followLine();
-  listen();
   hold(() => openNext());
   lookAhead();
   form.onsubmit = submit;
-  form.ariaBusy = stays;
   at("open-board").onclick = ({ target }) =>
     (target.ariaExpanded = target.ariaExpanded === "false");
 
@@ -162,7 +160,10 @@ function start(news = "", previous = "") {
   say(`${news} ${task}. ${state}`.trim());
   const onA = at("start-on-a").checked && at(`t${letters[0]}`);
   (at("problem") ?? (onA || document.querySelector("h1"))).focus({ preventScroll: true });
-  if (form.dataset.rating) rateFirst();
+  // Before any key is heard: Enter leaves the ratings, digits mean another thing then.
+  if (form.dataset.rating) await rateFirst();
+  listen();
+  form.ariaBusy = stays;
 }
 
 document.documentElement.classList.add("scripted");
