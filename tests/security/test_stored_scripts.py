@@ -111,7 +111,9 @@ def compare_all(window: Visit, count: int) -> None:
         for marked in (False, True):
             page.locator("#diff").set_checked(marked)
             if marked:  # once the server has answered
-                expect(page.locator("#compare .pair :is(del, ins)")).not_to_have_count(0)
+                expect(page.locator("#compare .pair :is(del, ins)")).not_to_have_count(
+                    0
+                )
             assert what_came_alive(page) == []
             assert "__xss" in page.locator("#compare .pair").inner_text()
         page.locator("#diff").set_checked(False)
