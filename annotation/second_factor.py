@@ -70,7 +70,8 @@ def turn_on(user: User, *, secret: str, but: str | None) -> list[str]:
 def new_recovery_codes(user: User) -> list[str]:
     """Ten codes, each good for one sign-in; earlier ones end."""
     with transaction.atomic():
-        list(_app_of(user).select_for_update())  # two calls: one after the other
+        # Two calls: one after the other.
+        list(_app_of(user).select_for_update(no_key=True, of=("self",)))
         kind = Authenticator.Type.RECOVERY_CODES
         Authenticator.objects.filter(user=user, type=kind).delete()
         codes: list[str] = RecoveryCodes.activate(user).get_unused_codes()
@@ -106,7 +107,7 @@ def check_code(user: User, code: str) -> Authenticator | None:
     Errors: TooManyCodesError.
     """
     with transaction.atomic():
-        app = _app_of(user).select_for_update().first()
+        app = _app_of(user).select_for_update(no_key=True, of=("self",)).first()
         if app is None:
             return None
         if _is_closed(app.data):

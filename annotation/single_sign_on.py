@@ -72,7 +72,7 @@ def _tie(request: HttpRequest, sociallogin: SocialLogin) -> bool:
     ]
     with transaction.atomic():
         user = (
-            User.objects.select_for_update(no_key=True)
+            User.objects.select_for_update(no_key=True, of=("self",))
             .filter(email__in=verified, is_active=True)
             .first()
         )

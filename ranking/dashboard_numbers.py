@@ -202,13 +202,15 @@ def _shown(tallies: Tallies) -> tuple[FloatArray, IntArray, IntArray, IntArray]:
 def matrix(tallies: Tallies, order: Sequence[int]) -> list[list[Cell | None]]:
     """Strict agreement of every two labelers, rows and columns in this order; None
     where they ordered no pair both, and on the diagonal."""
-    size, ids = len(order), np.array(order, np.int64)
-    sorter = np.argsort(ids)
-    labelers = sorter[np.searchsorted(ids, tallies.judged.labeler, sorter=sorter)]
-    one = labelers[tallies.compared.first]
-    cell = one * size + labelers[tallies.compared.second]
+    size = len(order)
+    place = {labeler: number for number, labeler in enumerate(order)}
+    known, index = np.unique(tallies.judged.labeler, return_inverse=True)
+    # Whoever is not asked for shares a last row and column, which nobody reads.
+    places = np.array([place.get(int(one), size) for one in known], np.int64)[index]
+    wide = size + 1
+    cell = places[tallies.compared.first] * wide + places[tallies.compared.second]
     agree, whole = (
-        np.bincount(cell, weights=counts, minlength=size * size).reshape(size, size)
+        np.bincount(cell, weights=counts, minlength=wide * wide).reshape(wide, wide)
         for counts in (
             tallies.compared.agree,
             tallies.compared.agree + tallies.compared.differ,

@@ -19,7 +19,9 @@ DECLARE
     becomes jsonb := to_jsonb(NEW);
 BEGIN
     IF TG_TABLE_NAME = 'annotation_response'
-        AND becomes - 'text' - 'params' = was - 'text' - 'params'
+        -- A generated column is NULL in NEW until all BEFORE triggers have run.
+        AND becomes - 'text' - 'params' - 'characters'
+            = was - 'text' - 'params' - 'characters'
         AND becomes ->> 'text' = '[taken down]' AND becomes -> 'params' = '{}'
         AND EXISTS (SELECT FROM annotation_takedown
                     WHERE prompt_id = (was ->> 'prompt_id')::bigint)

@@ -222,7 +222,8 @@ def test_nothing_is_changed_without_the_token_of_the_form(
 ) -> None:
     row = ROWS[name]
     address = reverse(name, kwargs=dict(row.points_at(cast)))
-    actor = next(a for a in reversed(ACTORS) if row.answers[verb][a] is IN)
+    let_in = [a for a in ACTORS if row.answers[verb][a] is IN]
+    actor = let_in[-1] if let_in else "admin"  # who gets furthest
     browser = browser_of(cast.user(actor))
     browser.handler.enforce_csrf_checks = True
     before = rows_written()

@@ -100,13 +100,15 @@ def test_no_parameter_reaches_what_nobody_may_see(cast: Cast, name: str) -> None
     search: no 500, and no statement asks about what is hidden."""
     assert len(FILTERS) > 200
     address = reverse(name, kwargs=dict(ROWS[name].points_at(cast)))
-    plain = [status for status, _ in asked(cast, name, address, "")]
+    plain = list(asked(cast, name, address, ""))
     for choice in ("user__password", "-labeler__user__password"):
         chosen = [(parameter, choice) for parameter in CHOOSING]
         answers = asked(cast, name, address, urlencode(FILTERS + chosen))
-        for expected, (status, statements) in zip(plain, answers, strict=True):
+        for (expected, its_own), (status, statements) in zip(
+            plain, answers, strict=True
+        ):
             assert status in {expected, 400, 422}
-            for sql in statements:
+            for sql in set(statements) - set(its_own):
                 assert not HIDDEN.search(conditions(sql)), sql
 
 

@@ -119,10 +119,12 @@ def options_of(call: ast.Call, function: ast.AST) -> dict[str, str]:
 
 
 def careless_locks(tree: ast.AST) -> Iterator[int]:
-    """A row lock that blocks inserts of rows that point at it, or locks joined rows."""
+    """A row lock that blocks inserts of rows that point at it, or locks joined rows
+    without naming them."""
     for name, call in calls(tree):
         if name == "select_for_update" and (
-            keyword(call, "no_key") != "True" or keyword(call, "of") != "('self',)"
+            keyword(call, "no_key") != "True"
+            or not (keyword(call, "of") or "").startswith("('self',")
         ):
             yield call.lineno
 
@@ -177,6 +179,7 @@ GOOD = [
         "AutoModel.from_pretrained(p, use_safetensors=True, **options)",
     ),
     (careless_locks, "rows.select_for_update(no_key=True, of=('self',))"),
+    (careless_locks, "rows.select_for_update(no_key=True, of=('self', 'prompt'))"),
 ]
 
 
