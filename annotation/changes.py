@@ -1,6 +1,6 @@
 """Who changed what: said to the database while an admin is at work, read for a page.
 
-Triggers write the history (migration 0009), so commands, bulk updates and hand-written
+Triggers write the history (migration 0011), so commands, bulk updates and hand-written
 SQL are in it too. A labeler's requests say nothing: they cost no statement more.
 """
 

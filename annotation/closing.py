@@ -13,7 +13,7 @@ from annotation.models import (
     Prompt,
 )
 from annotation.prepared import Given, Prepared
-from annotation.slots import HELD, close_open_slot, holding, lock_prompt
+from annotation.slots import HELD, close_open_slot, holding
 
 _OWN_LOCKED = Prepared(
     lambda: (
@@ -86,7 +86,8 @@ def complete(assignment: Assignment) -> SlotAfter:
 def _win_back(assignment: Assignment) -> SlotAfter:
     """Whether an answer to a slot that its labeler lost can still have one.
 
-    1. The prompt is locked: nobody opens, returns or takes over one of its slots.
+    1. `lock_for_answer` has locked the prompt: nobody opens, returns or takes over one
+       of its slots.
     2. Who has been handed the prompt again has one answer to it, that one.
     3. A slot without any row was closed: it is free as long as the prompt has fewer
        rankings than its overlap, which may have been lowered.
@@ -94,7 +95,7 @@ def _win_back(assignment: Assignment) -> SlotAfter:
        state is looked at again under its lock. The answer has its slot.
     5. Whoever holds the slot is looked at without waiting for them.
     """
-    prompt = lock_prompt(assignment.prompt_id)
+    prompt = assignment.prompt
     if not mark_seen(assignment):
         return _of_their_other_row(assignment)
     rows = holding([prompt.pk])

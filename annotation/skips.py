@@ -47,9 +47,10 @@ def skip(
 ) -> Skip:
     """Record that a labeler will not rank their prompt, and give the slot to others.
 
-    1. Lock their assignment; the same token again finds the stored skip, unchanged.
+    1. Lock their assignment and its prompt; the same token again finds the stored
+       skip, unchanged.
     2. Close it with their name on it, so that the prompt never comes to them again.
-    3. Lock the prompt. Enough labelers that called it bad take it out.
+    3. Enough labelers that called it bad take it out.
     4. Else the slot is opened again, at the end of its priority. One that was lost to
        somebody else before is not theirs to give back.
 
@@ -72,11 +73,10 @@ def skip(
             text=text,
             active_seconds=active_seconds,
         )
-        prompt = lock_prompt(assignment.prompt_id)
         if reason == SkipReason.BAD_PROMPT:
-            _count_votes(prompt)
+            _count_votes(assignment.prompt)
         if was_held:
-            give_back(assignment, prompt)
+            give_back(assignment, assignment.prompt)
     return skipped
 
 
@@ -87,10 +87,8 @@ def _close(assignment: Assignment) -> bool:
             "Not skipped: you have ranked this prompt already, and the ranking is kept."
         )
     was_held = assignment.state in HELD
-    if not was_held:
-        lock_prompt(assignment.prompt_id)
-        if not mark_seen(assignment):
-            return False  # they have been handed it again, and that row stays theirs
+    if not was_held and not mark_seen(assignment):
+        return False  # they have been handed it again, and that row stays theirs
     Assignment.objects.filter(pk=assignment.pk).update(
         state=AssignmentState.SKIPPED, closed_at=Now()
     )

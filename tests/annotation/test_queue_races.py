@@ -271,16 +271,16 @@ def test_without_the_prompts_lock_two_votes_miss_each_other(
 ) -> None:
     """The control: each counts before the other has committed."""
     make_prompt(project, slots=2)
-    both_voted, both_counted = together(2), together(2)
+    both_counted = together(2)
 
-    def unlocked(prompt_id: int) -> Prompt:
-        both_voted()
-        return Prompt.objects.get(pk=prompt_id)
+    def unlocked(*, membership: Membership, token: str) -> Assignment:
+        mine = Assignment.objects.select_related("prompt")
+        return mine.get(labeler=membership, token=token)
 
     def late(*_: Any) -> None:
         both_counted()
 
-    monkeypatch.setattr(skips, "lock_prompt", unlocked)
+    monkeypatch.setattr(skips, "lock_for_answer", unlocked)
     monkeypatch.setattr(skips, "give_back", late)
     at_once(vote, [claimed(alice), claimed(bob)])
     assert Skip.objects.count() == 2

@@ -305,7 +305,7 @@ def test_control_without_the_lock_all_of_them_are(
     class Unlocked:
         """The rows, without the lock."""
 
-        def select_for_update(self) -> object:
+        def select_for_update(self, **_: object) -> object:
             return app.all()
 
     all_here = together(GUESSERS)

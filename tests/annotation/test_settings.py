@@ -202,9 +202,8 @@ def names_read() -> set[str]:
     for node in ast.walk(ast.parse(SETTINGS.read_text())):
         if not isinstance(node, ast.Call) or not node.args:
             continue
-        name = ast.unparse(node.func)
         first = node.args[0]
-        reads = name.startswith("env.") or name == "_needed_in_production"
+        reads = re.fullmatch(r"env\.\w+|_needed_in_production", ast.unparse(node.func))
         if reads and isinstance(first, ast.Constant):
             found.add(str(first.value))
     return found
