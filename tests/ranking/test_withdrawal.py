@@ -9,6 +9,7 @@ from django.db import IntegrityError
 from django.test import Client
 
 from annotation import queue, standing, withdrawn_slots
+from annotation.changes import changes_of
 from annotation.models import (
     Assignment,
     AssignmentState,
@@ -178,6 +179,26 @@ def test_while_withdrawn_nobody_lets_them_go_on(
         standing.resume(alice)
     alice.refresh_from_db()
     assert alice.paused_at is not None
+
+
+def test_the_history_says_who_withdrew_what_and_who_ended_it_but_not_why(
+    project: Project,
+    alice: Membership,
+    admin: Membership,
+    signed_in: Callable[[Membership], Client],
+) -> None:
+    browser, address = signed_in(admin), f"/p/tides/members/{alice.pk}/"
+    browser.post(f"{address}withdraw/", {"reason": "Alice Smith guesses."})
+    put_back(alice, admin)  # as a command does: the row itself says for whom
+    ended, begun = changes_of(project, kind="withdrawal")[0]
+    assert (begun.subject, begun.deed) == ("Rankings of alice", "withdrawn")
+    assert (ended.subject, ended.deed) == ("Rankings of alice", "counted again")
+    assert begun.by == ended.by == "admin@example.org"
+    assert begun.differences == []
+    assert [one.label for one in ended.differences] == ["Counted again since"]
+    page = browser.get("/p/tides/changes/?kind=withdrawal").content.decode()
+    assert "Rankings of alice" in page
+    assert "guesses" not in page
 
 
 def test_a_withdrawal_is_never_deleted(
