@@ -5,14 +5,16 @@ inside that folder or refused, so no typed path ever reaches a loader.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from annotation.models import Project
+from ranking.models import Dataset
 from rm_training.errors import RunError
 from rm_training.manifest import MANIFEST, file_sha256
 from rm_training.models import RewardModel, TrainingRun
@@ -83,6 +85,13 @@ def folder_of(model: RewardModel) -> Path:
             "published: its manifest differs. Copy it again, or train again"
         )
     return folder
+
+
+def models_made_from(datasets: Iterable[Dataset]) -> QuerySet[RewardModel]:
+    """The reward models that learned from any of these, newest first, with their runs
+    and datasets."""
+    models = RewardModel.objects.filter(run__dataset__in=[one.pk for one in datasets])
+    return models.select_related("run__dataset").order_by("-pk")
 
 
 @transaction.atomic

@@ -23,13 +23,13 @@ from ranking import submit as submitting
 from ranking.dashboards import agreement_report
 from ranking.datasets import freeze
 from ranking.filters import Filters, rankings_that_count
+from ranking.holdings import datasets_with_labeler
 from ranking.models import Ranking, RankingStatus, Withdrawal
 from ranking.quality_cards import labeler_card
 from ranking.submit import Submission, Submitted, submit
 from ranking.withdrawal import (
     AlreadyWithdrawnError,
     NotWithdrawnError,
-    datasets_with,
     reinstate,
     withdraw,
     withdrawn_from,
@@ -118,7 +118,7 @@ def test_what_they_ranked_counts_nowhere_and_is_all_there(
     assert (before.counts["rankings"], after.counts["rankings"]) == (2, 1)
     assert before.rankings.count() == 2
     assert Ranking.objects.count() == 2
-    [held] = datasets_with(alice)
+    [held] = datasets_with_labeler(alice)
     assert (held.dataset, held.rankings) == (before, 1)
     assert (withdrawn_from(before), withdrawn_from(after)) == (1, 0)
     assert labeler_card(alice).rankings == 1
