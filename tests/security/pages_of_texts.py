@@ -71,7 +71,7 @@ NOT_PAGES = {
     *("dashboard_csv", "dashboard_figure"),
     *("api_schema", "api_history", "api_compare"),
     *("api_agreement", "api_own_agreement"),
-    "api_changes",
+    *("api_changes", "api_imports", "api_undo_import"),
 }
 CANARY = "__xss"
 
