@@ -390,7 +390,6 @@ ROWS = {
     "agreement_pictures": row(GET=STAFF),
     "habits": row(GET=STAFF),
     "disagreement": row(GET=STAFF),
-    "disagreement_prompt": row(a_prompt, GET=STAFF),
     "dashboard_csv": row(a_picture, GET=STAFF),
     "dashboard_figure": row(a_dashboard_figure, GET=STAFF),
     "import_rankings": row(GET=ADMINS, POST=ADMINS),
