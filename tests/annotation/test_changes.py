@@ -110,6 +110,17 @@ def test_removing_a_member_and_letting_them_in_again_are_noted(
     ]
 
 
+def test_of_somebody_new_only_what_is_set_is_said(
+    project: Project, alice: Membership
+) -> None:
+    [made] = changes_of(project, kind="member")[0]
+    assert (made.subject, made.deed) == ("alice", "let in")
+    assert [(one.label, one.after) for one in made.differences] == [
+        ("Qualification", "pending"),
+        ("Role", "labeler"),
+    ]
+
+
 def test_nobody_inherits_the_name_of_who_was_at_work(
     project: Project, admin: Membership
 ) -> None:
