@@ -68,7 +68,7 @@ class ImportGiven(serializers.Serializer[Any]):
 
     id = serializers.IntegerField(source="pk")
     file_name = serializers.CharField()
-    created_at = serializers.DateTimeField()
+    created_at = serializers.DateTimeField(read_only=True)
     imported = serializers.IntegerField()
     unchanged = serializers.IntegerField()
     refused = serializers.IntegerField()
