@@ -13,7 +13,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import F
 
 from annotation.jobs import JobState, KeptLease, LeaseLostError, worker_is_stopping
-from annotation.models import GenerationRun, Prompt, Response
+from annotation.models import GenerationRun, Prompt, Response, Takedown
 from annotation.queue import open_slots
 from annotation.sampling import (
     GenerationSettings,
@@ -50,7 +50,8 @@ def answer_prompts(
 ) -> None:
     """Work on a claimed run until it is done, and close it.
 
-    `tell` hears of every prompt that is finished. A run that was cancelled or lost to
+    `tell` hears of every prompt that is finished; one that is taken down meanwhile gets
+    no responses. A run that was cancelled or lost to
     another worker ends quietly: what was written stays, nothing more is. A worker
     that is told to end gives the run back. A model that cannot be loaded fails the run
     with the reason; so does an error nobody foresaw, which is raised as well.
@@ -108,8 +109,8 @@ def _answer_waiting(
         ]
         outcomes = model.sample(asked, settings.sampling, check=check)
         for pk, outcome in zip(batch, outcomes, strict=True):
-            _write(run, prompts[pk], outcome, model=model.name)
-            tell(outcome)
+            if _write(run, prompts[pk], outcome, model=model.name):
+                tell(outcome)
 
 
 def _waiting(run: GenerationRun, settings: GenerationSettings) -> list[int]:
@@ -127,22 +128,35 @@ def _batches(ids: list[int], size: int) -> Iterator[list[int]]:
 
 
 @transaction.atomic
-def _write(run: GenerationRun, prompt: Prompt, outcome: Outcome, *, model: str) -> None:
-    """Finish one prompt: responses, slots and count together. Errors: LeaseLostError.
+def _write(run: GenerationRun, prompt: Prompt, outcome: Outcome, *, model: str) -> bool:
+    """Finish one prompt: responses, slots and count together; False if there is nothing
+    to finish, because it was taken down. Errors: LeaseLostError.
 
     1. The run's row comes first: fenced by the attempt, and locked until the commit,
        so a worker that lost the run writes nothing.
-    2. Response ids differ within a prompt, so nothing can come twice.
-    3. The prompt's lock comes before its slots: it may be taken out at this moment.
+    2. Then the prompt's lock: it may be taken out or down at this moment. A takedown
+       that comes first is seen here; one that comes later finds the responses.
+    3. Response ids differ within a prompt, so nothing can come twice.
     """
+    run.write()
+    locked = lock_prompt(prompt.pk)
+    if Takedown.objects.filter(prompt=locked).exists():
+        run.write(prompts_total=F("prompts_total") - 1)
+        return False
     if outcome.failure:
         run.write(prompts_failed=F("prompts_failed") + 1)
         longest = Prompt._meta.get_field("failure").max_length
         prompt.failure = outcome.failure[:longest]
         prompt.save(update_fields=["failure"])
-        return
+        return True
     run.write(prompts_done=F("prompts_done") + 1)
-    Response.objects.bulk_create(
+    Response.objects.bulk_create(_responses(prompt, outcome, model=model))
+    open_slots([locked])
+    return True
+
+
+def _responses(prompt: Prompt, outcome: Outcome, *, model: str) -> list[Response]:
+    return [
         Response(
             prompt=prompt,
             external_id=f"r{number}",
@@ -151,5 +165,4 @@ def _write(run: GenerationRun, prompt: Prompt, outcome: Outcome, *, model: str) 
             params=response.params,
         )
         for number, response in enumerate(outcome.responses, start=1)
-    )
-    open_slots([lock_prompt(prompt.pk)])
+    ]

@@ -1,7 +1,8 @@
 """Who changed what: said to the database while an admin is at work, read for a page.
 
-Triggers write the history (migration 0011), so commands, bulk updates and hand-written
-SQL are in it too. A labeler's requests say nothing: they cost no statement more.
+Triggers write the history (migration 0011 and later ones), so commands, bulk updates
+and hand-written SQL are in it too. A labeler's requests say nothing: they cost no
+statement more.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -45,6 +46,8 @@ LABELS: Final[Mapping[str, str]] = {
     "slug": "Name in addresses",
     "paused_at": "Paused since",
     "forgotten_at": "Forgotten since",
+    "revoked_at": "Removed since",
+    "ended_at": "Counted again since",
     "k_min": "Fewest responses",
     "k_max": "Most responses",
     "top_p": "Top-p",
@@ -62,6 +65,8 @@ DEEDS: Final[Mapping[tuple[str, str], str]] = {
     (ChangeKind.TAKEDOWN, ChangeAction.MADE): "taken down",
     (ChangeKind.IMPORT, ChangeAction.MADE): "imported",
     (ChangeKind.IMPORT, ChangeAction.CHANGED): "undone",
+    (ChangeKind.WITHDRAWAL, ChangeAction.MADE): "withdrawn",
+    (ChangeKind.WITHDRAWAL, ChangeAction.CHANGED): "counted again",
 }
 ACT: Final = "SELECT set_config('rankwell.acting', %s, false)"
 
@@ -116,7 +121,7 @@ def changes_of(
 ) -> tuple[list[ChangeLine], int | None]:
     """A page of the history, newest first, and the cursor of the next one, if any.
 
-    `kind`: only these; "" is all. At most eight queries, however long the history is.
+    `kind`: only these; "" is all. At most nine queries, however long the history is.
     """
     changes = Change.objects.filter(project=project).select_related("by")
     if kind:
@@ -137,9 +142,16 @@ def _lines(project: Project, page: Collection[Change]) -> Iterator[ChangeLine]:
             change=change,
             by=change.by.email if change.by else "",
             subject=names[kind].get(change.subject_id, f"{kind} {change.subject_id}"),
-            deed=DEEDS.get((change.kind, change.action), change.action),
+            deed=_deed(change),
             differences=list(_differences(change)),
         )
+
+
+def _deed(change: Change) -> str:
+    """A member's row outlives their removal, so that is a change of the row."""
+    if change.kind == ChangeKind.MEMBER and "revoked_at" in change.after:
+        return "removed" if change.after["revoked_at"] else "let in again"
+    return DEEDS.get((change.kind, change.action), change.action)
 
 
 def _names(
@@ -149,12 +161,10 @@ def _names(
     keys = {change.subject_id for change in page if change.kind == kind}
     if kind is ChangeKind.PROJECT or not keys:
         return dict.fromkeys(keys, "The project")
-    if kind is ChangeKind.MEMBER:
-        return dict(
-            Membership.objects.filter(pk__in=keys, project=project).values_list(
-                "pk", "name"
-            )
-        )
+    if kind in (ChangeKind.MEMBER, ChangeKind.WITHDRAWAL):
+        named = Membership.objects.filter(pk__in=keys, project=project)
+        whose = "Rankings of " if kind is ChangeKind.WITHDRAWAL else ""
+        return {pk: f"{whose}{name}" for pk, name in named.values_list("pk", "name")}
     if kind in (ChangeKind.PROMPT, ChangeKind.TAKEDOWN):
         return dict(
             Prompt.objects.filter(pk__in=keys, project=project).values_list(
@@ -177,11 +187,11 @@ def _differences(change: Change) -> Iterator[Difference]:
     if (change.kind, change.action) == (ChangeKind.PROJECT, ChangeAction.MADE):
         return
     for column in sorted({*change.before, *change.after} - {"version", "file_name"}):
-        yield Difference(
-            LABELS.get(column, column.replace("_", " ").capitalize()),
-            in_words(column, change.before.get(column)),
-            in_words(column, change.after.get(column)),
-        )
+        was, becomes = change.before.get(column), change.after.get(column)
+        words = in_words(column, was), in_words(column, becomes)
+        if any(words):  # of a row that was made, what is empty is no news
+            label = LABELS.get(column, column.replace("_", " ").capitalize())
+            yield Difference(label, *words)
 
 
 def in_words(column: str, value: Any) -> str:

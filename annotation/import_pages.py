@@ -1,7 +1,5 @@
 """For admins: the imports of a project, and undoing one."""
 
-from typing import Final
-
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -10,9 +8,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from annotation.access import Member, for_members
 from annotation.change_pages import cursor_of
 from annotation.models import PromptImport, Role
-from annotation.undo_import import UndoRefusedError, plan, undo
-
-IMPORTS_PER_PAGE: Final = 50
+from annotation.undo_import import UndoRefusedError, imports_of, plan, undo
 
 
 @require_safe
@@ -20,17 +16,11 @@ IMPORTS_PER_PAGE: Final = 50
 def imports(member: Member) -> HttpResponse:
     """The imports that added prompts, newest first."""
     before = cursor_of(member.request.GET.get("before", ""))
-    found = PromptImport.objects.filter(project=member.project)
-    if before is not None:
-        found = found.filter(pk__lt=before)
-    rows = list(
-        found.select_related("created_by").order_by("-pk")[: IMPORTS_PER_PAGE + 1]
-    )
-    page = rows[:IMPORTS_PER_PAGE]
+    page, older = imports_of(member.project, before=before)
     context = {
         "member": member,
         "imports": page,
-        "older": page[-1].pk if len(rows) > IMPORTS_PER_PAGE else None,
+        "older": older,
         "is_first": before is None,
     }
     return render(member.request, "annotation/imports.html", context)

@@ -106,8 +106,10 @@ def _copy_row(project: Project, *, slug: str, title: str, user: User) -> Project
 def _copy_people(
     project: Project, copy: Project, user: User, *, everybody: bool
 ) -> None:
-    """Its admin; and, if asked for, everybody else who can sign in."""
-    members = Membership.objects.with_account().filter(project=project)
+    """Its admin; and, if asked for, everybody else who can enter this project now."""
+    members = Membership.objects.with_account().filter(
+        project=project, revoked_at__isnull=True
+    )
     own_name = members.filter(user=user).values_list("name", flat=True).first()
     Membership.objects.create(
         project=copy, user=user, name=own_name or user.email, role=Role.ADMIN

@@ -4,7 +4,7 @@ import structlog
 from django.http import HttpRequest
 from django_structlog.middlewares import RequestMiddleware
 
-from annotation.accounts import client_address
+from annotation.throttling import client_address
 
 
 class RequestLog(RequestMiddleware):

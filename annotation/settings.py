@@ -277,16 +277,16 @@ MFA_FORMS = {
     "authenticate": "annotation.second_factor.CodeForm",
     "reauthenticate": "annotation.second_factor.CodeAgainForm",
 }
-AXES_HANDLER = "annotation.accounts.FailureCounter"
+AXES_HANDLER = "annotation.throttling.FailureCounter"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 # An attempt during the lockout does not prolong it: the page names the time.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_USERNAME_CALLABLE = "annotation.accounts.attempted_email"
-AXES_CLIENT_IP_CALLABLE = "annotation.accounts.counted_address"
-AXES_LOCKOUT_CALLABLE = "annotation.accounts.locked_out"
+AXES_USERNAME_CALLABLE = "annotation.throttling.attempted_email"
+AXES_CLIENT_IP_CALLABLE = "annotation.throttling.counted_address"
+AXES_LOCKOUT_CALLABLE = "annotation.throttling.locked_out"
 AXES_SENSITIVE_PARAMETERS = ["login", "csrfmiddlewaretoken", "next"]
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False  # no banner in front of a command's output

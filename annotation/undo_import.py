@@ -15,6 +15,7 @@ from annotation.models import (
     AssignmentState,
     GenerationRun,
     Membership,
+    Project,
     Prompt,
     PromptImport,
     Response,
@@ -24,6 +25,7 @@ from annotation.overlap import lock_overlap
 from annotation.skips import reject_prompt
 
 AT_ONCE: Final = 1_000
+IMPORTS_PER_PAGE: Final = 50
 REASON: Final = "Its import was undone."
 # Only rows that nobody has: see CLOSE_OPEN in annotation.slots.
 CLOSE_OPEN: Final = """
@@ -48,6 +50,20 @@ class Undoing:
     removed: int  # nobody was shown them: they go, with their responses
     taken_out: int  # somebody was: they leave the queue and datasets to come
     out_already: int  # taken out before; they stay as they are
+
+
+def imports_of(
+    project: Project, *, before: int | None = None
+) -> tuple[list[PromptImport], int | None]:
+    """A page of the imports that added prompts, newest first, and the cursor of the
+    next one, if any. One query."""
+    found = PromptImport.objects.filter(project=project)
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    newest = found.select_related("created_by").order_by("-pk")
+    rows = list(newest[: IMPORTS_PER_PAGE + 1])
+    page = rows[:IMPORTS_PER_PAGE]
+    return page, page[-1].pk if len(rows) > IMPORTS_PER_PAGE else None
 
 
 def plan(done: PromptImport) -> Undoing:

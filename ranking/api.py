@@ -59,7 +59,7 @@ class Unprocessable(APIException):
 def claim(request: Request, slug: str) -> Response:
     """Hand out a prompt: the one that is held already, else the next."""
     labeler = load_membership(user_of(request), slug, LABELERS)
-    ahead = _read(bodies.ClaimBody, request).validated_data["prefetch"]
+    ahead = read_body(bodies.ClaimBody, request).validated_data["prefetch"]
     decide_late(labeler)
     try:
         claimed = queue.prefetch(labeler) if ahead else queue.claim(labeler)
@@ -123,7 +123,7 @@ def _given(assignment: Assignment) -> dict[str, Any]:
 def draft(request: Request, token: str) -> Response:
     """Keep a ranking in the making, over the revision last seen."""
     assignment = own_assignment(user_of(request), token)
-    body = _read(bodies.DraftBody, request)
+    body = read_body(bodies.DraftBody, request)
     try:
         saved = save_draft(
             assignment,
@@ -174,7 +174,7 @@ def release(request: Request, token: str) -> Response:
 def skip(request: Request, token: str) -> Response:
     """Give the prompt back for good, with a reason. Again: the stored skip stays."""
     labeler = _labeler(request, token)
-    body = _read(bodies.SkipBody, request)
+    body = read_body(bodies.SkipBody, request)
     try:
         queue.skip(
             membership=labeler,
@@ -206,7 +206,7 @@ def skip(request: Request, token: str) -> Response:
 def submit_ranking(request: Request, token: str) -> Response:
     """Store a ranking; 200 for one that is stored already."""
     labeler = _labeler(request, token)
-    body = _read(bodies.SubmitBody, request)
+    body = read_body(bodies.SubmitBody, request)
     try:
         done = submit(membership=labeler, token=token, submission=body.submission())
     except Assignment.DoesNotExist as error:
@@ -259,7 +259,7 @@ def _labeler(request: Request, token: str) -> Membership:
     return labeler_of(own_assignment(user_of(request), token))
 
 
-def _read(body: type[Body], request: Request) -> Body:
+def read_body(body: type[Body], request: Request) -> Body:
     """The body that was sent. Raises Unprocessable with the first thing wrong in it."""
     found = body(data=request.data)
     if not found.is_valid():

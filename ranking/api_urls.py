@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ranking import agreement_api, api, api_schema, change_api
+from ranking import agreement_api, api, api_schema, change_api, lifecycle_api
 
 urlpatterns = [
     path("schema/", api_schema.schema, name="api_schema"),
@@ -19,6 +19,25 @@ urlpatterns = [
         name="api_own_agreement",
     ),
     path("projects/<slug:slug>/changes", change_api.changes, name="api_changes"),
+    path("projects/<slug:slug>/archive", lifecycle_api.archive, name="api_archive"),
+    path("projects/<slug:slug>/reopen", lifecycle_api.reopen, name="api_reopen"),
+    path("projects/<slug:slug>/clone", lifecycle_api.clone, name="api_clone"),
+    path("projects/<slug:slug>/imports", lifecycle_api.imports, name="api_imports"),
+    path(
+        "projects/<slug:slug>/imports/<int:pk>/undo",
+        lifecycle_api.undo_import,
+        name="api_undo_import",
+    ),
+    path(
+        "projects/<slug:slug>/take-down",
+        lifecycle_api.take_prompt_down,
+        name="api_take_down",
+    ),
+    path(
+        "projects/<slug:slug>/forget",
+        lifecycle_api.forget_labeler,
+        name="api_forget",
+    ),
     path("assignments/<slug:token>/draft", api.draft, name="api_draft"),
     path("assignments/<slug:token>/heartbeat", api.heartbeat, name="api_heartbeat"),
     path("assignments/<slug:token>/release", api.release, name="api_release"),

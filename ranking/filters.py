@@ -218,8 +218,10 @@ def _read(
     filters = Filters(
         since=_moment("since", chosen["since"]),
         until=_moment("until", chosen["until"]),
-        labelers=_labelers(project, chosen["labeler"], by_name=by_name),
-        without_labelers=_labelers(project, chosen["without_labeler"], by_name=by_name),
+        labelers=labelers_called(project, chosen["labeler"], by_name=by_name),
+        without_labelers=labelers_called(
+            project, chosen["without_labeler"], by_name=by_name
+        ),
         k=_numbers("k", chosen["k"]),
         tags=frozenset(chosen["tag"]),
         instructions_versions=_numbers(
@@ -297,12 +299,13 @@ def _included(words: Sequence[str]) -> frozenset[str]:
     return frozenset(_one_of("include", [part], INCLUDABLE) for part in named)
 
 
-def _labelers(
+def labelers_called(
     project: Project, words: Sequence[str], *, by_name: bool
 ) -> frozenset[int]:
     """Ids of the memberships of these names or pseudonyms. One query, if any.
 
-    A member and an imported labeler may share a name: both are meant.
+    A member and an imported labeler may share a name: both are meant. Raises
+    InvalidFilter for a word that is nobody's.
     """
     if not words:
         return frozenset()

@@ -2,49 +2,17 @@
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import Count, Q
 
-from annotation.models import Membership, Project, Prompt
+from annotation.models import Membership, Prompt
+from ranking.holdings import Holding
 from ranking.models import Dataset, DatasetLoss
 
 
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """A frozen dataset, and how many of the rankings concerned it holds."""
-
-    dataset: Dataset
-    rankings: int
-
-
-def datasets_with_prompt(prompt: Prompt) -> list[Touched]:
-    """The frozen datasets that hold rankings of this prompt, newest first."""
-    return _holding(
-        prompt.project, Q(datasetranking__ranking__assignment__prompt=prompt)
-    )
-
-
-def datasets_with_labeler(labeler: Membership) -> list[Touched]:
-    """The frozen datasets that hold rankings of this labeler, newest first."""
-    return _holding(
-        labeler.project, Q(datasetranking__ranking__assignment__labeler=labeler)
-    )
-
-
-def _holding(project: Project, concerned: Q) -> list[Touched]:
-    found = (
-        Dataset.objects.filter(concerned, project=project)
-        .annotate(held=Count("datasetranking"))
-        .order_by("-pk")
-    )
-    return [Touched(dataset, dataset.held) for dataset in found]
-
-
 def mark(
-    touched: Iterable[Touched],
+    holdings: Iterable[Holding],
     *,
     reason: str,
     prompt: Prompt | None = None,
@@ -56,7 +24,7 @@ def mark(
             DatasetLoss(
                 dataset=one.dataset, prompt=prompt, labeler=labeler, reason=reason
             )
-            for one in touched
+            for one in holdings
         ),
         ignore_conflicts=True,  # a_dataset_loses_a_prompt_once, …_a_labeler_once
     )

@@ -12,15 +12,13 @@ from typing import Final
 
 import numpy as np
 
-from annotation.models import Membership, Prompt, Response
-from annotation.shown import in_id_order
+from annotation.models import Prompt, Response
 from ranking.consensus import ballots, pair_counts
 from ranking.consensus_kemeny import kemeny
 from ranking.consensus_scores import borda, bradley_terry
-from ranking.desk import labeler_of
 from ranking.filters import Filters, rankings_that_count
 from ranking.gold import LEVEL
-from ranking.models import Placement
+from ranking.models import Placement, Ranking
 from ranking.rank_table import BoolArray, IntArray, RankTable
 
 FEWEST_FOR_INTERVALS: Final = 2  # labelers: one alone is compared with nobody
@@ -29,7 +27,7 @@ _Z: Final = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placed:
-    """One response: what each labeler said of it, in the order of the labelers, and
+    """One response: what each labeler said of it, in the order of the rankings, and
     what they say together.
 
     - `best`, `worst`: its places in the nearest orders by Kemeny's rule.
@@ -49,6 +47,16 @@ class Placed:
     interval: tuple[float, float] | None
 
     @property
+    def mean(self) -> float:
+        """Of its ranks."""
+        return sum(self.ranks) / len(self.ranks)
+
+    @property
+    def spread(self) -> int:
+        """Between its highest and its lowest rank."""
+        return max(self.ranks) - min(self.ranks)
+
+    @property
     def place(self) -> str:
         """`2`; `2 to 4`, where some of it is left open; `2, tied`."""
         if self.best == self.worst:
@@ -62,7 +70,6 @@ class Placed:
 class Consensus:
     """Of one prompt that somebody ranked. Pairs hold ids of responses."""
 
-    labelers: list[Membership]
     placed: list[Placed]  # the best first
     tied: list[tuple[str, str]]  # in every nearest order
     undecided: list[tuple[str, str]]  # the nearest orders differ
@@ -79,35 +86,39 @@ class Consensus:
         return said
 
 
-def consensus_of(prompt: Prompt) -> Consensus | None:
-    """From the rankings that count, of a prompt with its project; None where none
-    does. Three queries."""
-    rankings = (
-        rankings_that_count(prompt.project, Filters())
-        .filter(assignment__prompt=prompt)
-        .select_related("assignment__labeler__project")
+def rankings_of(prompt: Prompt) -> list[Ranking]:
+    """Those that count, of a prompt with its project, by the names of their labelers.
+    One query."""
+    counting = rankings_that_count(prompt.project, Filters())
+    return list(
+        counting.filter(assignment__prompt=prompt)
+        .select_related("assignment__labeler__project", "instructions")
         .order_by("assignment__labeler__name", "pk")
     )
-    labelers = {one.pk: labeler_of(one.assignment) for one in rankings}
-    if not labelers:
+
+
+def consensus_of(
+    rankings: Sequence[Ranking], responses: Sequence[Response]
+) -> Consensus | None:
+    """What these rankings of one prompt say together, each with its ranks; None where
+    there are none. One query."""
+    if not rankings:
         return None
-    responses = in_id_order(prompt.responses.all())
-    placements = Placement.objects.filter(ranking__in=labelers)
+    placements = Placement.objects.filter(ranking__in=rankings)
     placed = placements.values_list("ranking", "response", "rank")
     ranks = {(ranking, response): rank for ranking, response, rank in placed}
-    said = np.array([[ranks[pk, one.pk] for one in responses] for pk in labelers])
-    return consensus(list(labelers.values()), responses, said)
+    said = [[ranks[one.pk, each.pk] for each in responses] for one in rankings]
+    return consensus(responses, np.array(said))
 
 
-def consensus(
-    labelers: list[Membership], responses: Sequence[Response], ranks: IntArray
-) -> Consensus:
-    """`ranks (labelers, responses)`: lower is better, equal is a tie; 2 to 9 responses.
+def consensus(responses: Sequence[Response], ranks: IntArray) -> Consensus:
+    """`ranks (rankings, responses)`: lower is better, equal is a tie; 2 to 9 responses.
 
     Intervals of strengths are those of a normal distribution with the curvature at the
     mode. They take a labeler's pairs as independent, which makes them narrow.
     """
     n = len(ranks)
+    # Numbered as they come, so the ballots stand in the same order.
     one_set = RankTable(ranks=ranks, cluster=np.zeros(n, int), labeler=np.arange(n))
     cast = ballots(one_set)
     counts = pair_counts(cast)
@@ -128,7 +139,6 @@ def consensus(
         for i, response in enumerate(responses)
     ]
     return Consensus(
-        labelers=[labelers[row] for row in cast.labeler],
         placed=sorted(placed, key=lambda one: (one.best, one.worst, -one.borda)),
         tied=list(_pairs(responses, nearest.tied[0])),
         undecided=list(_pairs(responses, nearest.undecided[0])),

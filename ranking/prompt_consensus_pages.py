@@ -1,5 +1,5 @@
-"""What everybody said of one prompt: for admins by name, for researchers by
-pseudonym."""
+"""Who ranked what of one prompt, side by side, and what they say together: for admins
+by name, for researchers by pseudonym."""
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -7,31 +7,38 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
-from annotation.models import Membership, Prompt, Role
-from ranking.prompt_consensus import consensus_of
+from annotation.models import Prompt, Role
+from annotation.shown import in_id_order
+from ranking.desk import labeler_of
+from ranking.models import Ranking
+from ranking.prompt_consensus import consensus_of, rankings_of
 
 
 @require_safe
 @never_cache
 @for_members(Role.ADMIN, Role.RESEARCHER)
 def prompt_consensus(member: Member, pk: int) -> HttpResponse:
-    """Each labeler's ranking of a prompt, and beside them what they say together. Four
-    queries."""
+    """Each labeler's ranking of a prompt, and below them the orders nearest to all.
+    Four queries."""
     prompts = Prompt.objects.filter(project=member.project).select_related("project")
     prompt = get_object_or_404(prompts.select_related("rejection"), pk=pk)
-    found = consensus_of(prompt)
-    labelers = found.labelers if found else []
+    rankings = rankings_of(prompt)
+    responses = in_id_order(prompt.responses.all())
+    found = consensus_of(rankings, responses)
     context = {
         "member": member,
+        "here": "disagreement",
         "prompt": prompt,
         "rejection": getattr(prompt, "rejection", None),
         "consensus": found,
-        "voters": [(_called(member, one), one) for one in labelers],
+        "voters": [(_called(member, one), one) for one in rankings],
+        "responses": [one.response for one in found.placed] if found else responses,
     }
     return render(member.request, "ranking/prompt_consensus.html", context)
 
 
-def _called(member: Member, labeler: Membership) -> str:
+def _called(member: Member, ranking: Ranking) -> str:
+    labeler = labeler_of(ranking.assignment)
     if member.role != Role.ADMIN:
         return member.project.pseudonym(labeler.pk)
     return labeler.name if labeler.user_id else f"{labeler.name} (imported)"

@@ -54,8 +54,15 @@ class Card:
 
     def flagged(self) -> Iterator[str]:
         """The numbers that lie on the wrong side of their line, by name."""
+        return self._of_verdict(Verdict.FLAGGED)
+
+    def undecided(self) -> Iterator[str]:
+        """Those of which the data do not say yet on which side they lie."""
+        return self._of_verdict(Verdict.UNDECIDED)
+
+    def _of_verdict(self, verdict: Verdict) -> Iterator[str]:
         for name, measure in self.measures().items():
-            if measure.verdict is Verdict.FLAGGED:
+            if measure.verdict is verdict:
                 yield name
 
     def measures(self) -> dict[str, Measure]:

@@ -1,12 +1,14 @@
 """PURE: the lines that a labeler's numbers are read against, and how.
 
 Every line stands here, with where it comes from. Somebody is flagged only where the
-whole 95 % interval lies on the wrong side of a line (`agreement.md`, section 5); a flag
-says where an admin should look, and proves nothing.
+whole 95 % interval lies on the wrong side of a line (`agreement.md`, section 5), and
+called fine only where all of it lies on the right side; a flag says where an admin
+should look, and proves nothing.
 """
 
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import Final
 
 from ranking.gold import Share
@@ -66,6 +68,7 @@ class Verdict(Enum):
 
     FINE = "fine"
     FLAGGED = "look here"
+    UNDECIDED = "the data do not decide yet"
     NOT_ENOUGH = "not enough data"
     NO_LINE = ""  # a number to be read by itself
 
@@ -86,22 +89,20 @@ class Measure:
 
     @property
     def verdict(self) -> Verdict:
-        """Flagged if all of the interval is on the wrong side of the line; fine if the
-        number itself is on the right side. Between the two there is not enough data.
+        """Flagged if all of the interval is on the wrong side of the line, fine if all
+        of it is on the right side; between the two the data do not decide. Without a
+        number or an interval there is not enough data.
         """
         if self.value is None or self.interval is None:
             return Verdict.NOT_ENOUGH
         if self.line is None:
             return Verdict.NO_LINE
         low, high = self.interval
-        least, most = self.line.least, self.line.most
-        if (least is not None and high < least) or (most is not None and low > most):
+        least = -inf if self.line.least is None else self.line.least
+        most = inf if self.line.most is None else self.line.most
+        if high < least or low > most:
             return Verdict.FLAGGED
-        if (least is None or self.value >= least) and (
-            most is None or self.value <= most
-        ):
-            return Verdict.FINE
-        return Verdict.NOT_ENOUGH
+        return Verdict.FINE if least <= low and high <= most else Verdict.UNDECIDED
 
 
 ONE_PROMPT: Final = "all of it comes from one prompt; an interval needs two"

@@ -41,6 +41,7 @@ class Row:
     activity: Activity
     state: str  # in a word or two
     flagged: tuple[str, ...]
+    undecided: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -59,6 +60,7 @@ def labelers_list(project: Project, filters: Filters) -> list[Row]:
             activity=did.get(card.labeler.pk, Activity()),
             state=state_of(card.labeler, project),
             flagged=tuple(card.flagged()),
+            undecided=tuple(card.undecided()),
         )
         for card in cards(project, people, filters)
     ]
@@ -144,7 +146,7 @@ COLUMNS: Final = (
     *("tie_rate", "tie_rate_of_others", "median_seconds_per_100_words"),
     *("gold", "gold_low", "gold_high", "gold_prompts"),
     *("self_consistency", "self_consistency_low", "self_consistency_high"),
-    *("self_consistency_prompts", "flagged"),
+    *("self_consistency_prompts", "flagged", "undecided"),
 )
 Cell = str | int | float | None
 
@@ -161,6 +163,7 @@ def cells(row: Row) -> Iterator[Cell]:
     yield from _measured(row.card.gold)
     yield from _measured(row.card.self_consistency)
     yield ", ".join(row.flagged)
+    yield ", ".join(row.undecided)
 
 
 def _measured(measure: Measure) -> Iterator[Cell]:

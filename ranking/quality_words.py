@@ -11,6 +11,7 @@ from ranking.quality_lines import Line, Measure, Verdict
 STATES: Final = {
     Verdict.FINE: "done",
     Verdict.FLAGGED: "failed",
+    Verdict.UNDECIDED: "",
     Verdict.NOT_ENOUGH: "cancelled",
     Verdict.NO_LINE: "",
 }
@@ -163,10 +164,12 @@ def _reading(name: str, measure: Measure, unit: Unit, counted: str) -> Reading:
 
 
 def verdict_words(measure: Measure, unit: Unit) -> str:
-    """`fine`, `below the line of 60.0 % (…)`, or why there is not enough data."""
+    """`fine`, `below the line of 60.0 % (…)`, that the data do not decide yet, or why
+    there is not enough data."""
     if measure.verdict is Verdict.NOT_ENOUGH:
-        why = measure.why or "the interval reaches over the line"
-        return f"not enough data: {why}"
+        return f"{Verdict.NOT_ENOUGH.value}: {measure.why}"
+    if measure.verdict is Verdict.UNDECIDED:
+        return f"{Verdict.UNDECIDED.value}: the interval reaches over the line"
     if measure.verdict is Verdict.FLAGGED and measure.line is not None:
         return _beyond(measure, measure.line, unit)
     return str(measure.verdict.value)

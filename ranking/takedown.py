@@ -13,13 +13,8 @@ from annotation.standing import pause
 from annotation.takedown import erase_prompt
 from annotation.turns import wait_for_turn
 from ranking.datasets import DATASET_LOCK
-from ranking.losses import (
-    Touched,
-    datasets_with_labeler,
-    datasets_with_prompt,
-    mark,
-    remove_exports,
-)
+from ranking.holdings import Holding, datasets_with_labeler, datasets_with_prompt
+from ranking.losses import mark, remove_exports
 from ranking.models import Draft, Ranking, RefusedSubmission
 
 FORGOTTEN: Final = "A labeler whose rankings it holds asked to be forgotten."
@@ -30,7 +25,7 @@ class Removed:
     """What was done. `is_new`: False where it had been done before."""
 
     is_new: bool
-    datasets: list[Touched]
+    datasets: list[Holding]
 
 
 def take_down(prompt: Prompt, *, reason: str, user: User | None) -> Removed:
@@ -48,13 +43,13 @@ def take_down(prompt: Prompt, *, reason: str, user: User | None) -> Removed:
     with transaction.atomic():
         wait_for_turn(DATASET_LOCK, prompt.project_id)
         is_new = erase_prompt(prompt, reason=reason, user=user)
-        touched = datasets_with_prompt(prompt)
+        holdings = datasets_with_prompt(prompt)
         if is_new:
             _forget_words(Assignment.objects.filter(prompt=prompt))
             told = f"The prompt {prompt.external_id} was taken down."
-            mark(touched, reason=told[:300], prompt=prompt)
-        _remove_files_after_commit(touched)
-    return Removed(is_new, touched)
+            mark(holdings, reason=told[:300], prompt=prompt)
+        _remove_files_after_commit(holdings)
+    return Removed(is_new, holdings)
 
 
 def forget(labeler: Membership) -> Removed:
@@ -72,12 +67,12 @@ def forget(labeler: Membership) -> Removed:
     with transaction.atomic():
         wait_for_turn(DATASET_LOCK, labeler.project_id)
         is_new = erase_labeler(labeler)
-        touched = datasets_with_labeler(labeler)
+        holdings = datasets_with_labeler(labeler)
         if is_new:
             _forget_words(Assignment.objects.filter(labeler=labeler))
-            mark(touched, reason=FORGOTTEN, labeler=labeler)
-        _remove_files_after_commit(touched)
-    return Removed(is_new, touched)
+            mark(holdings, reason=FORGOTTEN, labeler=labeler)
+        _remove_files_after_commit(holdings)
+    return Removed(is_new, holdings)
 
 
 def _forget_words(assignments: QuerySet[Assignment]) -> None:
@@ -89,6 +84,6 @@ def _forget_words(assignments: QuerySet[Assignment]) -> None:
     refused.exclude(content={}).update(content={})
 
 
-def _remove_files_after_commit(touched: list[Touched]) -> None:
+def _remove_files_after_commit(holdings: list[Holding]) -> None:
     """Also when it was done before: a disk that failed then may do it now."""
-    transaction.on_commit(lambda: remove_exports([one.dataset for one in touched]))
+    transaction.on_commit(lambda: remove_exports([one.dataset for one in holdings]))

@@ -91,11 +91,6 @@ urlpatterns = [
         name="disagreement",
     ),
     path(
-        "p/<slug:slug>/dashboard/disagreement/<int:pk>/",
-        disagreement_pages.disagreement_prompt,
-        name="disagreement_prompt",
-    ),
-    path(
         "p/<slug:slug>/dashboard/<slug:picture>.csv",
         dashboard_pages.dashboard_csv,
         name="dashboard_csv",

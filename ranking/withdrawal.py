@@ -5,10 +5,9 @@ and a withdrawal can be ended.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, Q
+from django.db.models import Exists
 from django.db.models.functions import Coalesce, Now
 
 from annotation.models import Assignment, AssignmentState, Membership, Response, User
@@ -41,14 +40,6 @@ class AlreadyWithdrawnError(Exception):
 
 class NotWithdrawnError(Exception):
     """There is no withdrawal to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A frozen dataset, and how many of somebody's rankings it holds."""
-
-    dataset: Dataset
-    rankings: int
 
 
 def withdraw(labeler: Membership, *, reason: str, user: User) -> int:
@@ -115,17 +106,6 @@ def responses_with_withdrawal(assignment: Assignment) -> Sequence[Response]:
 def is_withdrawn(responses: Iterable[Response]) -> bool:
     """What `responses_with_withdrawal` noted."""
     return any(getattr(one, "labeler_is_withdrawn", False) for one in responses)
-
-
-def datasets_with(labeler: Membership) -> list[Held]:
-    """The frozen datasets that hold rankings of this labeler, newest first."""
-    mine = Q(datasetranking__ranking__assignment__labeler=labeler)
-    found = (
-        Dataset.objects.filter(mine, project=labeler.project_id)
-        .annotate(held=Count("datasetranking"))
-        .order_by("-pk")
-    )
-    return [Held(dataset, dataset.held) for dataset in found]
 
 
 def withdrawn_from(dataset: Dataset) -> int:

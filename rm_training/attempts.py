@@ -13,17 +13,22 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from annotation.jobs import JobState, KeptLease, LeaseLostError
-from ranking.export import ExportRefused, write
+from ranking.export import ExportRefused, refuse_if_lost, write
 from rm_training import runs
 from rm_training.checkpoint import CheckpointError, checkpoints_of
 from rm_training.config import ConfigError, TrainingConfig
-from rm_training.data import DataError, read_examples
+from rm_training.data import DataError, Example, read_examples
 from rm_training.encoding import EncodingError
 from rm_training.errors import RunError
 from rm_training.listener import NonFiniteLoss, TrainingResult, TrainingStopped
 from rm_training.models import TrainingRun
 from rm_training.network import ModelError
-from rm_training.registry import attempt_name, base_source, discard_attempts
+from rm_training.registry import (
+    attempt_name,
+    base_source,
+    data_folder,
+    discard_attempts,
+)
 from rm_training.reporting import AttemptReporter
 from rm_training.trainer import train
 
@@ -33,6 +38,7 @@ REASONS: Final[dict[type[Exception], str]] = {
     NonFiniteLoss: "nonfinite",
     ModelError: "base_model",
     DataError: "data",
+    ExportRefused: "data",
     EncodingError: "data",
     ConfigError: "config",
     CheckpointError: "checkpoint",
@@ -60,8 +66,6 @@ def attempt(pk: int, *, worker: str, stopping: Callable[[], bool]) -> None:
     except LeaseLostError:
         log.warning("attempt gave way", run=pk, attempt=run.attempt)
         _clear_up_after_losing(run)
-    finally:
-        shutil.rmtree(_workspace(run), ignore_errors=True)
 
 
 def _carry_out(run: TrainingRun, reporter: AttemptReporter) -> None:
@@ -94,20 +98,43 @@ def _fail(run: TrainingRun, error: Exception) -> None:
 
 
 def _train(run: TrainingRun, reporter: AttemptReporter) -> TrainingResult:
-    """Write the dataset where the trainer reads it, then train."""
     reporter.phase("reading the dataset")
-    data = _workspace(run) / "data"
-    write(run.dataset, kind="rankings", format="jsonl", out=data)
+    examples = _examples(run)
     out = Path(settings.MODEL_ROOT) / attempt_name(run)
     adopt_checkpoints(run, checkpoints_of(out))
     reporter.phase("loading the base model")
     return train(
-        read_examples(data),
+        examples,
         base=base_source(run.base_model),
         out=out,
         config=TrainingConfig.from_dict(run.config),
         listener=reporter,
     )
+
+
+def _examples(run: TrainingRun) -> list[Example]:
+    """The run's dataset, read from the very file that people download.
+
+    1. What an earlier attempt left goes: its worker was killed while it read.
+    2. A dataset that has lost something is refused before anything is written.
+    3. The file goes as soon as it is read. A takedown of that moment either removes it
+       under our hands, or is seen afterwards: its texts are not learned from.
+
+    Raises ExportRefused, DataError, OSError.
+    """
+    folder = data_folder(run)
+    shutil.rmtree(folder, ignore_errors=True)
+    copy = folder / f"attempt-{run.attempt}"
+    try:
+        write(run.dataset, kind="rankings", format="jsonl", out=copy)
+        examples = read_examples(copy)
+    except (OSError, DataError):
+        refuse_if_lost(run.dataset)
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    refuse_if_lost(run.dataset)
+    return examples
 
 
 def metrics_of(result: TrainingResult) -> dict[str, Any]:
@@ -173,10 +200,6 @@ def _clear_up_after_losing(run: TrainingRun) -> None:
     run.refresh_from_db(fields=["state"])
     if run.state == JobState.CANCELLED:
         discard_attempts(run)
-
-
-def _workspace(run: TrainingRun) -> Path:
-    return Path(settings.VAR_DIR) / "runs" / str(run.pk) / f"attempt-{run.attempt}"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

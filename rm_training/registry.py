@@ -5,14 +5,17 @@ inside that folder or refused, so no typed path ever reaches a loader.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from annotation.models import Project
+from ranking.losses import export_folder
+from ranking.models import Dataset
 from rm_training.errors import RunError
 from rm_training.manifest import MANIFEST, file_sha256
 from rm_training.models import RewardModel, TrainingRun
@@ -85,6 +88,13 @@ def folder_of(model: RewardModel) -> Path:
     return folder
 
 
+def models_made_from(datasets: Iterable[Dataset]) -> QuerySet[RewardModel]:
+    """The reward models that learned from any of these, newest first, with their runs
+    and datasets."""
+    models = RewardModel.objects.filter(run__dataset__in=[one.pk for one in datasets])
+    return models.select_related("run__dataset").order_by("-pk")
+
+
 @transaction.atomic
 def use(model: RewardModel) -> None:
     """Make it the one model in use of its project.
@@ -104,11 +114,20 @@ def lock_project(project_id: int) -> Project:
     return locked.get(pk=project_id)
 
 
+def data_folder(run: TrainingRun) -> Path:
+    """Where attempts of the run write their dataset to read it: among the files that
+    pages make of that dataset, so that what removes these removes it as well
+    (`ranking.losses.remove_exports`)."""
+    return export_folder(run.dataset) / "runs" / str(run.pk)
+
+
 def discard_attempts(run: TrainingRun, *, keep: Path | None = None) -> None:
-    """Remove what the run's attempts left below MODEL_ROOT, but for `keep`.
+    """Remove what the run's attempts left below MODEL_ROOT, but for `keep`, and what
+    they left of the dataset.
 
     Models, checkpoints, and what a worker was writing when it was killed.
     """
+    shutil.rmtree(data_folder(run), ignore_errors=True)
     root = Path(settings.MODEL_ROOT) / REWARD_MODELS
     for left in (f"run-{run.pk}-attempt-*", f".run-{run.pk}-attempt-*.partial-*"):
         for folder in root.glob(left):

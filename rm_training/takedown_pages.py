@@ -15,10 +15,10 @@ from django.views.decorators.http import require_http_methods
 from annotation.access import Member, for_members
 from annotation.forgetting import opens_more
 from annotation.models import Membership, Prompt, Role
-from ranking.losses import Touched, datasets_with_labeler, datasets_with_prompt
+from ranking.holdings import Holding, datasets_with_labeler, datasets_with_prompt
 from ranking.models import Ranking
 from ranking.takedown import forget, take_down
-from rm_training.models import RewardModel
+from rm_training.registry import models_made_from
 
 
 class TakedownForm(forms.Form):
@@ -108,16 +108,13 @@ def forget_labeler(member: Member, membership_id: int) -> HttpResponseBase:
 
 
 def _touched(
-    member: Member, held: list[Touched], rankings: QuerySet[Ranking]
+    member: Member, holdings: list[Holding], rankings: QuerySet[Ranking]
 ) -> dict[str, object]:
     """What pages of both kinds list. Two queries and one when it is shown."""
-    models = RewardModel.objects.filter(
-        run__dataset__in=[one.dataset.pk for one in held]
-    )
     return {
         "member": member,
-        "held": held,
-        "models": models.select_related("run__dataset").order_by("-pk"),
+        "holdings": holdings,
+        "models": models_made_from(one.dataset for one in holdings),
         "rankings": rankings.count(),
         "noted": rankings.exclude(note="").count(),
     }

@@ -13,15 +13,15 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotation.access import Member, for_members
 from annotation.models import Membership, Role
+from ranking.holdings import datasets_with_labeler
 from ranking.models import Withdrawal
 from ranking.withdrawal import (
     AlreadyWithdrawnError,
     NotWithdrawnError,
-    datasets_with,
     reinstate,
     withdraw,
 )
-from rm_training.models import RewardModel
+from rm_training.registry import models_made_from
 
 
 class WithdrawalForm(forms.Form):
@@ -92,17 +92,14 @@ def _labeler_of(member: Member, membership_id: int) -> Membership:
 def _page(
     member: Member, labeler: Membership, form: WithdrawalForm, status: int = 200
 ) -> HttpResponse:
-    held = datasets_with(labeler)
-    models = RewardModel.objects.filter(
-        run__dataset__in=[one.dataset.pk for one in held]
-    )
+    holdings = datasets_with_labeler(labeler)
     of_theirs = Withdrawal.objects.filter(labeler=labeler).order_by("-pk")
     history = list(of_theirs.select_related("withdrawn_by", "ended_by"))
     context = {
         "member": member,
         "labeler": labeler,
-        "held": held,
-        "models": models.select_related("run", "run__dataset").order_by("-pk"),
+        "holdings": holdings,
+        "models": models_made_from(one.dataset for one in holdings),
         "in_force": next((one for one in history if one.ended_at is None), None),
         "history": history,
         "form": form,

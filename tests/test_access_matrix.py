@@ -351,6 +351,14 @@ ROWS = {
     # Nobody here: this project does not show labelers their agreement.
     "api_own_agreement": row(GET=api(allowed())),
     "api_changes": row(GET=api(ADMINS)),
+    "api_archive": row(POST=api(ADMINS)),
+    "api_reopen": row(POST=api(ADMINS)),
+    # Whoever copies must be a site admin as well.
+    "api_clone": row(POST=api(allowed())),
+    "api_imports": row(GET=api(ADMINS)),
+    "api_undo_import": row(an_import, GET=api(ADMINS), POST=api(ADMINS)),
+    "api_take_down": row(POST=api(ADMINS)),
+    "api_forget": row(POST=api(ADMINS)),
     "api_draft": row(the_labelers_token, PUT=api(ITS_LABELER_BY_TOKEN)),
     "api_heartbeat": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
     "api_release": row(the_labelers_token, POST=api(ITS_LABELER_BY_TOKEN)),
@@ -382,7 +390,6 @@ ROWS = {
     "agreement_pictures": row(GET=STAFF),
     "habits": row(GET=STAFF),
     "disagreement": row(GET=STAFF),
-    "disagreement_prompt": row(a_prompt, GET=STAFF),
     "dashboard_csv": row(a_picture, GET=STAFF),
     "dashboard_figure": row(a_dashboard_figure, GET=STAFF),
     "import_rankings": row(GET=ADMINS, POST=ADMINS),

@@ -18,6 +18,8 @@ class ChangeKind(models.TextChoices):
     PROMPT = "prompt", "Prompts taken out"
     TAKEDOWN = "takedown", "Prompts taken down"
     IMPORT = "import", "Imports"
+    # Noted by triggers of the room that knows rankings.
+    WITHDRAWAL = "withdrawal", "Rankings withdrawn"
 
 
 class ChangeAction(models.TextChoices):

@@ -20,15 +20,17 @@ from pytest_django.fixtures import Settings
 
 from annotation.accounts import (
     LETTERS,
-    MOST_FAILURES_PER_ADDRESS,
-    client_address,
-    counted_address,
     make_sign_in_link,
     use_sign_in_link,
     user_of_link,
 )
 from annotation.models import Membership, Project, Role, Session, SignInLink, User
 from annotation.people import add_member
+from annotation.throttling import (
+    MOST_FAILURES_PER_ADDRESS,
+    client_address,
+    counted_address,
+)
 from tests.conftest import make_member
 from tests.racing import at_once, together
 

@@ -90,6 +90,37 @@ def test_putting_back_and_the_tests_own_decisions_are_noted(
     assert newest().after == {"qualification": "passed"}
 
 
+def test_removing_a_member_and_letting_them_in_again_are_noted(
+    project: Project, alice: Membership, admin: Membership, signed_in: SignedIn
+) -> None:
+    browser = signed_in(admin)
+    assert alice.user is not None
+    browser.post(f"/p/tides/members/{alice.pk}/remove/")
+    again = {"email": alice.user.email, "name": "alice", "role": "researcher"}
+    browser.post("/p/tides/members/add/", again)
+    [let_in, removed, *_] = changes_of(project, kind="member")[0]
+    assert (removed.subject, removed.deed) == ("alice", "removed")
+    assert removed.by == let_in.by == "admin@example.org"
+    [since] = removed.differences
+    assert (since.label, since.before) == ("Removed since", "")
+    assert let_in.deed == "let in again"
+    assert [(one.label, one.before, one.after) for one in let_in.differences] == [
+        ("Removed since", since.after, ""),
+        ("Role", "labeler", "researcher"),
+    ]
+
+
+def test_of_somebody_new_only_what_is_set_is_said(
+    project: Project, alice: Membership
+) -> None:
+    [made] = changes_of(project, kind="member")[0]
+    assert (made.subject, made.deed) == ("alice", "let in")
+    assert [(one.label, one.after) for one in made.differences] == [
+        ("Qualification", "pending"),
+        ("Role", "labeler"),
+    ]
+
+
 def test_nobody_inherits_the_name_of_who_was_at_work(
     project: Project, admin: Membership
 ) -> None:

@@ -2,16 +2,17 @@
 
 import io
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Value
 from django.db.models.functions import Now
 from django.test import override_settings
 
-from annotation import jobs, tasks
+from annotation import answering, jobs, tasks
 from annotation.answering import answer_prompts, model_source
 from annotation.generation import (
     GenerationRefusedError,
@@ -24,12 +25,14 @@ from annotation.generation import (
 )
 from annotation.jobs import JobState, LeaseLostError
 from annotation.models import (
+    TOMBSTONE,
     Assignment,
     GenerationRun,
     Membership,
     Project,
     Prompt,
     Response,
+    Takedown,
 )
 from annotation.sampling import (
     GenerationSettings,
@@ -39,7 +42,9 @@ from annotation.sampling import (
     SampledResponse,
     SamplingSettings,
 )
+from annotation.takedown import erase_prompt
 from tests.conftest import make_prompt
+from tests.racing import meanwhile, once, started
 from tests.tiny_model import make_tiny_sft
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -497,3 +502,81 @@ def test_no_connection_is_left_open_by_the_heartbeat(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         )
         assert cursor.fetchone() == (1,)
+
+
+# --- Taken down while its responses are sampled -------------------------------------
+
+
+@transaction.atomic
+def take_down(prompt: Prompt) -> None:
+    assert erase_prompt(prompt, reason="A name.", user=None)
+
+
+def sampled_texts() -> int:
+    return Response.objects.filter(text__startswith="text ").count()
+
+
+def test_a_prompt_that_is_taken_down_meanwhile_gets_no_responses(
+    project: Project, waiting: list[Prompt]
+) -> None:
+    first, second, third = waiting
+    model = FakeModel(before=lambda name: name == "p2" and take_down(second))
+    told: list[Outcome] = []
+    run = claimed_run(project)
+    answer_prompts(run, load=model, tell=told.append)
+    assert not second.responses.exists()
+    assert [one.responses.count() for one in (first, third)] == [4, 4]
+    assert [one.prompt_id for one in told] == ["p1", "p3"]
+    run.refresh_from_db()
+    counts = (run.prompts_done, run.prompts_failed, run.prompts_total)
+    assert (run.state, counts) == ("done", (2, 0, 2))
+
+
+def test_responses_wait_for_a_takedown_and_are_not_stored(
+    project: Project, waiting: list[Prompt]
+) -> None:
+    run = claimed_run(project)
+    # p1 comes first, so the run waits with the first thing it writes.
+    meanwhile(
+        lambda: take_down(waiting[0]), lambda: answer_prompts(run, load=FakeModel())
+    )
+    assert not waiting[0].responses.exists()
+    assert sampled_texts() == 8
+
+
+def answered_while_taken_down(
+    project: Project, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The takedown begins when the responses are ready to be written; they are when it
+    is done, or waits."""
+
+    def slowly(prompt: Prompt, outcome: Outcome, *, model: str) -> list[Response]:
+        begin()
+        return made(prompt, outcome, model=model)
+
+    made = answering._responses
+    with ThreadPoolExecutor(1) as threads:
+        begin = once(lambda: started(threads, lambda: take_down(prompt)))
+        monkeypatch.setattr(answering, "_responses", slowly)
+        answer_prompts(claimed_run(project), load=FakeModel())
+    assert Takedown.objects.get().prompt == prompt
+
+
+def test_a_takedown_waits_for_responses_and_finds_them(
+    project: Project, waiting: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered_while_taken_down(project, waiting[0], monkeypatch)
+    texts = waiting[0].responses.values_list("text", flat=True)
+    assert list(texts) == [TOMBSTONE] * 4
+    assert sampled_texts() == 8
+
+
+def test_control_without_the_lock_a_takedown_leaves_responses_behind(
+    project: Project, waiting: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(pk: int) -> Prompt:
+        return Prompt.objects.get(pk=pk)
+
+    monkeypatch.setattr(answering, "lock_prompt", look)
+    answered_while_taken_down(project, waiting[0], monkeypatch)
+    assert sampled_texts() == 12

@@ -12,6 +12,7 @@ from annotation.lifecycle import (
     clone_project,
     reopen_project,
 )
+from annotation.memberships import revoke
 from annotation.models import (
     Assignment,
     Change,
@@ -132,6 +133,15 @@ def test_a_copy_with_prompts_has_a_queue_of_its_own_and_no_rankings(
     assert not Ranking.objects.filter(project=copy).exists()
     rows = Assignment.objects.filter(project=copy)
     assert list(rows.values_list("state", flat=True)) == ["open"] * 4
+
+
+def test_a_copy_lets_nobody_in_who_was_removed(
+    project: Project, alice: Membership, bob: Membership, admin: Membership
+) -> None:
+    revoke(bob, by=admin)
+    copy = clone(project, admin, people=True)
+    people = Membership.objects.filter(project=copy).order_by("name")
+    assert [one.name for one in people] == ["admin", "alice"]
 
 
 def test_a_copy_with_people_keeps_who_is_paused_and_no_consent(

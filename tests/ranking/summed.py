@@ -3,14 +3,15 @@
 from typing import Any
 
 import numpy as np
+from django.db import transaction
 
-from annotation.models import Project
+from annotation.models import Project, Prompt
 from ranking.comparisons import compare
 from ranking.filters import Filters, rankings_that_count
 from ranking.judgements import judgements, rank_table, responses
 from ranking.models import Placement, PromptSummary
 from ranking.rank_table import canonical_rankings
-from ranking.summaries import tallies_of
+from ranking.summaries import lock_and_summarize, tallies_of
 from ranking.tallies import Tallies
 
 DISTANCES = 8
@@ -131,6 +132,27 @@ def _padded(counts: Any) -> list[int]:
 
 
 def assert_summaries_are_right(project: Project) -> None:
-    """Every row is what its rankings make it, and no prompt has one for nothing."""
+    """Every row is what its rankings make it, and no prompt has one for nothing.
+
+    The sums leave out prompts that were taken out and labelers who are withdrawn, so
+    the rows themselves are looked at too: these must be right when they count again.
+    """
     assert summed(project) == recomputed(project)
+    stored = rows_of(project)
+    with transaction.atomic():
+        prompts = Prompt.objects.filter(project=project)
+        lock_and_summarize(prompts.values_list("pk", flat=True))
+        assert stored == rows_of(project)
+        transaction.set_rollback(True)
     assert not PromptSummary.objects.filter(rankings=0).exists()
+
+
+def rows_of(project: Project) -> Rows:
+    """The rows as they are stored."""
+    rows = PromptSummary.objects.filter(project=project).order_by("pk")
+    return [
+        (*numbers, bytes(judged), bytes(compared))
+        for *numbers, judged, compared in rows.values_list(
+            "prompt", "k", "rankings", "newest_at", "judged", "compared"
+        )
+    ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from django.test import Client
@@ -127,10 +128,11 @@ def test_a_researcher_reads_pseudonyms(
         "agreement/",
         "habits/",
         "ties-by-labeler.csv",
-        f"disagreement/{split.pk}/",
+        f"../prompts/{split.pk}/consensus/",
     ]
     for path in paths:
-        text = browser.get(f"/p/tides/dashboard/{path}").content.decode()
+        address = urljoin("/p/tides/dashboard/", path)
+        text = browser.get(address).content.decode()
         assert worked[0].project.pseudonym(worked[1].pk) in text
         assert "zoe" not in text
     overview = browser.get("/p/tides/dashboard/").content.decode()
@@ -158,20 +160,22 @@ def test_cells_of_a_csv_are_no_formulas(
     assert "\n'=law," in answer.content.decode().replace("\r", "")
 
 
-def test_who_ranked_what_stands_side_by_side(
+def test_the_queue_leads_to_who_ranked_what_side_by_side(
     admin: Membership, worked: list[Membership], signed_in: SignedIn
 ) -> None:
     browser = signed_in(admin)
-    listed = browser.get("/p/tides/dashboard/disagreement/").context["rows"]
+    queue = browser.get("/p/tides/dashboard/disagreement/")
+    listed = queue.context["rows"]
     lows = [split.interval[0] for split, _ in listed]
     assert lows == sorted(lows, reverse=True)
-    page = browser.get(f"/p/tides/dashboard/disagreement/{listed[0][1].pk}/")
-    rankings, rows = page.context["rankings"], page.context["rows"]
-    assert [name for name, _ in rankings] == ["$x^", "yu", "zoe"]
-    for column, (_, ranking) in enumerate(rankings):
-        ranks = {row.response.pk: row.ranks[column] for row in rows}
-        placed = ranking.placements.values_list("response", "rank")
-        assert ranks == dict(placed)
+    address = f"/p/tides/prompts/{listed[0][1].pk}/consensus/"
+    assert f'<a href="{address}">' in queue.content.decode()
+    page = browser.get(address)
+    voters, placed = page.context["voters"], page.context["consensus"].placed
+    assert [name for name, _ in voters] == ["$x^", "yu", "zoe"]
+    for column, (_, ranking) in enumerate(voters):
+        ranks = {one.response.pk: one.ranks[column] for one in placed}
+        assert ranks == dict(ranking.placements.values_list("response", "rank"))
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -10,7 +10,13 @@ from django.test import Client
 
 from annotation.models import Membership, Project, Prompt, Purpose, Response, Role
 from annotation.queue import reject_prompt
-from ranking.prompt_consensus import Consensus, consensus, consensus_of
+from annotation.shown import in_id_order
+from ranking.prompt_consensus import (
+    Consensus,
+    consensus,
+    consensus_of,
+    rankings_of,
+)
 from ranking.withdrawal import withdraw
 from tests.conftest import make_member, make_prompt
 from tests.ranking.checks import GOLD, make_check
@@ -21,9 +27,15 @@ STRICT = {"r1": 1, "r2": 2, "r3": 3, "r4": 4}
 
 def of(*ranks: list[int]) -> Consensus:
     """Of rankings by as many labelers; responses are called a, b, …"""
-    people = [Membership(name=f"labeler {number}") for number in range(len(ranks))]
     responses = [Response(external_id="abcdefghi"[i]) for i in range(len(ranks[0]))]
-    return consensus(people, responses, np.array(ranks))
+    return consensus(responses, np.array(ranks))
+
+
+def of_all(prompt: Prompt) -> Consensus:
+    """Of what is stored."""
+    found = consensus_of(rankings_of(prompt), in_id_order(prompt.responses.all()))
+    assert found is not None
+    return found
 
 
 def places(found: Consensus) -> dict[str, str]:
@@ -70,11 +82,14 @@ def test_strengths_have_an_interval_from_two_labelers_on() -> None:
     assert log(chance / (1 - chance)) == pytest.approx(d)
 
 
-def test_ranks_stand_in_the_order_of_their_labelers() -> None:
+def test_ranks_stand_in_the_order_of_the_rankings() -> None:
     found = of([3, 1, 2], [1, 2, 3])
-    assert [one.name for one in found.labelers] == ["labeler 0", "labeler 1"]
-    by_name = {one.response.external_id: one.ranks for one in found.placed}
-    assert by_name == {"a": (3, 1), "b": (1, 2), "c": (2, 3)}
+    by_name = {one.response.external_id: one for one in found.placed}
+    assert by_name["a"].ranks == (3, 1)
+    assert by_name["b"].ranks == (1, 2)
+    assert by_name["c"].ranks == (2, 3)
+    assert [by_name[name].mean for name in "abc"] == [2, 1.5, 2.5]
+    assert [by_name[name].spread for name in "abc"] == [2, 1, 1]
 
 
 # --- From the database ------------------------------------------------------------
@@ -92,17 +107,14 @@ def split(project: Project, alice: Membership, bob: Membership) -> Prompt:
 
 @pytest.mark.django_db
 def test_current_rankings_that_count_are_taken(
-    split: Prompt, alice: Membership, admin: Membership
+    split: Prompt, alice: Membership, bob: Membership, admin: Membership
 ) -> None:
     assert admin.user is not None
-    found = consensus_of(split)
-    assert found is not None
-    assert [one.name for one in found.labelers] == ["alice", "bob"]
-    assert found.undecided == [("r1", "r2")]
+    labelers = [one.assignment.labeler_id for one in rankings_of(split)]
+    assert labelers == [alice.pk, bob.pk]
+    assert of_all(split).undecided == [("r1", "r2")]
     withdraw(alice, reason="Random.", user=admin.user)
-    left = consensus_of(split)
-    assert left is not None
-    assert left.order == "r2 > r1 > r3 > r4"
+    assert of_all(split).order == "r2 > r1 > r3 > r4"
 
 
 @pytest.mark.django_db
@@ -120,6 +132,9 @@ def test_researchers_read_pseudonyms_and_no_names(
     assert "/labelers/" not in theirs
     assert "A split." in theirs
     assert "<code>r1</code> and <code>r2</code>" in theirs
+    # Who ranked what comes first, then what they say together.
+    assert theirs.index('id="ranked"') < theirs.index('id="together"')
+    assert f'/prompts/{split.pk}/"' not in theirs  # not theirs to enter
     admins = signed_in(admin).get(address).content.decode()
     assert f'<a href="/p/tides/labelers/{alice.pk}/">alice</a>' in admins
 

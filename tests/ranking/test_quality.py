@@ -49,17 +49,20 @@ def measure(value: float | None, low: float, high: float, line: Line | None) -> 
     ("value", "low", "high", "line", "verdict"),
     [
         (0.5, 0.4, 0.59, AGREEMENT, Verdict.FLAGGED),
-        (0.5, 0.4, 0.6, AGREEMENT, Verdict.NOT_ENOUGH),
-        (0.6, 0.4, 0.8, AGREEMENT, Verdict.FINE),
+        (0.5, 0.4, 0.6, AGREEMENT, Verdict.UNDECIDED),
+        (0.7, 0.4, 0.8, AGREEMENT, Verdict.UNDECIDED),
+        (0.7, 0.6, 0.8, AGREEMENT, Verdict.FINE),
         (0.2, 0.11, 0.3, BAND, Verdict.FLAGGED),
         (-0.2, -0.3, -0.11, BAND, Verdict.FLAGGED),
-        (-0.2, -0.3, -0.1, BAND, Verdict.NOT_ENOUGH),
-        (0.05, -0.2, 0.3, BAND, Verdict.FINE),
+        (-0.2, -0.3, -0.1, BAND, Verdict.UNDECIDED),
+        (0.05, -0.2, 0.3, BAND, Verdict.UNDECIDED),
+        (0.05, -0.05, 0.2, BAND, Verdict.UNDECIDED),
+        (0.05, -0.1, 0.1, BAND, Verdict.FINE),
         (0.5, 0.4, 0.6, None, Verdict.NO_LINE),
         (None, 0.4, 0.5, AGREEMENT, Verdict.NOT_ENOUGH),
     ],
 )
-def test_only_a_whole_interval_on_the_wrong_side_is_flagged(
+def test_only_a_whole_interval_on_one_side_of_the_line_decides(
     value: float | None, low: float, high: float, line: Line | None, verdict: Verdict
 ) -> None:
     assert measure(value, low, high, line).verdict is verdict
@@ -96,7 +99,7 @@ def test_agreement_by_hand() -> None:
     )
     assert found.value == pytest.approx(2 / 3)
     assert found.prompts == 2
-    assert found.verdict is Verdict.FINE
+    assert found.verdict is Verdict.UNDECIDED  # two prompts settle nothing
 
 
 def test_what_is_missing_is_said_in_words() -> None:

@@ -91,6 +91,9 @@ def test_the_rest_of_the_card_by_hand(worked: Project, alice: Membership) -> Non
     assert list(card.flagged()) == [
         name for name, m in card.measures().items() if m.verdict is Verdict.FLAGGED
     ]
+    assert list(card.undecided()) == [
+        name for name, m in card.measures().items() if m.verdict is Verdict.UNDECIDED
+    ]
 
 
 def test_it_takes_seven_queries_whatever_there_is(

@@ -200,6 +200,9 @@ def test_rows_say_what_everybody_did(crowd: Project) -> None:
     assert bob.card.tie_rate.own.value == 0
     # On p1 alice and the archive say 0 and 1 of 6: ½ of 6 for one; on p2 alice 0.
     assert bob.card.tie_rate.others == 3 / 12
+    # Two prompts, half of all pairs: that is on neither side for sure.
+    assert "agreement with others" in alice.undecided
+    assert rows["carol"].undecided == ()
     assert rows["carol"].activity == Activity()
     assert rows["carol"].card.agreement.value is None
 
@@ -223,6 +226,23 @@ def test_states_name_what_keeps_somebody_from_work(
     assert tested["carol"].state == "in test"
     assert tested["alice"].card.rankings == 0
     assert tested["alice"].activity.rankings == 2
+
+
+def test_what_the_data_do_not_decide_is_said_on_list_card_and_file(
+    crowd: Project,
+    alice: Membership,
+    admin: Membership,
+    signed_in: Callable[[Membership], Client],
+) -> None:
+    browser = signed_in(admin)
+    listed = browser.get("/p/tides/labelers/").content.decode()
+    assert "not decided yet: agreement with others" in listed
+    card = browser.get(f"/p/tides/labelers/{alice.pk}/").content.decode()
+    assert "the data do not decide yet: the interval reaches over the line" in card
+    file = browser.get("/p/tides/labelers/labelers.csv").content.decode()
+    lines = {line["labeler"]: line for line in csv.DictReader(file.splitlines())}
+    assert lines["alice"]["undecided"].startswith("agreement with others")
+    assert lines["carol"]["undecided"] == ""
 
 
 def test_rows_come_in_the_order_asked_for(crowd: Project) -> None:

@@ -194,10 +194,14 @@ BAND = Line(least=-0.1, most=0.1, meaning="a tenth")
     ("measure", "words"),
     [
         (measured(0.5, 0.4, 0.55, LEAST), "below the line of 60.0 % (half of the way)"),
-        (measured(0.7, 0.5, 0.8, LEAST), "fine"),
+        (measured(0.7, 0.6, 0.8, LEAST), "fine"),
+        (
+            measured(0.7, 0.5, 0.8, LEAST),
+            "the data do not decide yet: the interval reaches over the line",
+        ),
         (
             measured(0.5, 0.4, 0.7, LEAST),
-            "not enough data: the interval reaches over the line",
+            "the data do not decide yet: the interval reaches over the line",
         ),
         (
             Measure(value=None, interval=None, prompts=0, line=LEAST, why="no gold"),

@@ -2,25 +2,43 @@
 
 import io
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from annotation import queue
-from annotation.models import Assignment, Membership, Project, Prompt, Role
+from annotation.imports import import_prompts
+from annotation.models import (
+    Assignment,
+    Membership,
+    Project,
+    Prompt,
+    PromptImport,
+    Role,
+    Takedown,
+)
+from annotation.standing import resume
+from annotation.undo_import import undo
 from ranking import submit as submitting
 from ranking.filters import Filters
 from ranking.imports import import_rankings
 from ranking.models import PromptSummary, Ranking, RankingStatus
 from ranking.placements import place
 from ranking.submit import Submission, submit
-from ranking.summaries import lock_and_summarize, tallies_of
-from ranking.withdrawal import reinstate, withdraw
+from ranking.summaries import lock_and_summarize, summarize, tallies_of
+from ranking.takedown import forget, take_down
+from ranking.withdrawal import (
+    AlreadyWithdrawnError,
+    NotWithdrawnError,
+    reinstate,
+    withdraw,
+)
 from tests.conftest import make_member, make_prompt
 from tests.racing import at_once, meanwhile, once, together, wait_until_somebody_waits
 from tests.ranking.rows import revise, store_ranking
@@ -30,35 +48,69 @@ from tests.ranking.test_submit import ORDER, claimed
 ORDERS = st.lists(st.integers(1, 9), min_size=9, max_size=9)
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["submit", "revise", "import", "reject", "restore"]),
+        st.sampled_from(
+            [
+                *("submit", "revise", "import_rankings"),
+                *("import_prompts", "undo_import"),
+                *("reject", "restore", "take_down"),
+                *("withdraw", "reinstate", "forget"),
+            ]
+        ),
         st.integers(0, 2),
         ORDERS,
     ),
-    min_size=4,
-    max_size=14,
+    min_size=6,
+    max_size=18,
 )
+# Each of the rarer verbs meets rankings, whatever else is drawn.
+EVERY_VERB = [
+    *(("submit", number, [1, 2, 3, 3, 2, 1, 4, 4, 5]) for number in (0, 1, 2, 0, 1)),
+    ("revise", 1, [4, 3, 2, 1, 1, 2, 3, 4, 5]),
+    ("import_prompts", 0, [1] * 9),
+    ("import_prompts", 0, [1] * 9),
+    *(("import_rankings", number, [2, 1, 3, 4, 4, 3, 2, 1, 1]) for number in range(4)),
+    ("withdraw", 0, [1] * 9),
+    ("revise", 0, [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+    ("reinstate", 0, [1] * 9),
+    ("undo_import", 0, [1] * 9),
+    ("take_down", 1, [1] * 9),
+    ("forget", 1, [1] * 9),
+    ("reject", 0, [1] * 9),
+    ("submit", 2, [1, 1, 2, 2, 3, 3, 4, 4, 5]),
+    ("restore", 0, [1] * 9),
+    ("undo_import", 1, [1] * 9),
+]
 LETTERS = "ABCDEFGHI"
 
 
 class Story:
-    """Three prompts of four, six and nine responses, three labelers and an importer."""
+    """Three prompts of four, six and nine responses, to which imports add others; three
+    labelers, an admin and three who come with their rankings."""
 
     def __init__(self) -> None:
         self.project = Project.objects.create(slug="story", title="Story", overlap=3)
         self.project.editable_rankings = 50
         self.project.save()
         self.project.instructions_set.create(version=1, text="Be fair.")
-        self.prompts = [
-            make_prompt(self.project, f"k{k}", k=k, slots=3) for k in (4, 6, 9)
-        ]
+        for k in (4, 6, 9):
+            make_prompt(self.project, f"k{k}", k=k, slots=3)
         self.labelers = [
             make_member(self.project, name, Role.LABELER) for name in ("a", "b", "c")
         ]
+        admin = make_member(self.project, "admin", Role.ADMIN).user
+        assert admin is not None
+        self.admin = admin
         self.answered: list[tuple[Membership, str, int]] = []
-        self.imports = 0
+        self.lines = 0  # imported
+
+    def prompts(self) -> list[Prompt]:
+        return list(Prompt.objects.filter(project=self.project).order_by("pk"))
 
     def submit(self, who: int, order: list[int]) -> None:
-        held = queue.claim(self.labelers[who])
+        try:
+            held = queue.claim(self.labelers[who])
+        except queue.NothingIsServed:  # they are paused
+            return
         if held is not None:
             k = len(held.display_order or [])
             self._send(self.labelers[who], held.token, order[:k])
@@ -67,32 +119,73 @@ class Story:
     def revise(self, number: int, order: list[int]) -> None:
         if self.answered:
             labeler, token, k = self.answered[number % len(self.answered)]
-            self._send(labeler, token, order[:k])
+            try:
+                self._send(labeler, token, order[:k])
+            except Assignment.DoesNotExist:  # the prompt or the labeler is gone
+                self.answered.remove((labeler, token, k))
 
     def _send(self, labeler: Membership, token: str, order: list[int]) -> None:
         ranks = dict(zip(LETTERS, order, strict=False))
         sent = Submission(uuid=uuid4(), ranks=ranks, replace=True)
         submit(membership=labeler, token=token, submission=sent)
 
-    def import_(self, number: int, order: list[int]) -> None:
-        prompt, k = self.prompts[number], (4, 6, 9)[number]
-        self.imports += 1
-        ranks = {f"r{place + 1}": rank for place, rank in enumerate(order[:k])}
+    def import_rankings(self, number: int, order: list[int]) -> None:
+        prompts = self.prompts()
+        prompt = prompts[(number + self.lines) % len(prompts)]
+        ids = prompt.responses.order_by("pk").values_list("external_id", flat=True)
+        self.lines += 1
         line = {
             "prompt_id": prompt.external_id,
-            "labeler": f"zoe{self.imports % 3}",
-            "id": f"i{self.imports}",
-            "ranks": ranks,
-            "submitted_at": f"2026-0{1 + self.imports % 9}-01T00:00:00Z",
+            "labeler": f"zoe{self.lines % 3}",
+            "id": f"i{self.lines}",
+            "ranks": dict(zip(ids, order, strict=False)),
+            "submitted_at": f"2026-0{1 + self.lines % 9}-01T00:00:00Z",
         }
         done = import_rankings(self.project, io.BytesIO(json.dumps(line).encode()))
         assert done.imported == 1
 
+    def import_prompts(self, number: int, order: list[int]) -> None:
+        self.lines += 1
+        responses = [{"id": f"r{n}", "text": f"{n}"} for n in range(1, 5 + number)]
+        rows = [
+            {"id": f"n{self.lines}-{n}", "prompt": "Why?", "responses": responses}
+            for n in range(2)
+        ]
+        file = "\n".join(map(json.dumps, rows)).encode()
+        assert import_prompts(self.project, io.BytesIO(file)).imported == 2
+
+    def undo_import(self, number: int, order: list[int]) -> None:
+        done = list(PromptImport.objects.filter(project=self.project).order_by("pk"))
+        if done:
+            undo(done[number % len(done)], user=self.admin)
+
     def reject(self, number: int, order: list[int]) -> None:
-        queue.reject_prompt(self.prompts[number], reason=f"bad {order[0]}")
+        queue.reject_prompt(self.prompts()[number], reason=f"bad {order[0]}")
 
     def restore(self, number: int, order: list[int]) -> None:
-        queue.restore_prompt(self.prompts[number])
+        try:
+            queue.restore_prompt(self.prompts()[number])
+        except queue.TakenDownError:
+            assert Takedown.objects.filter(prompt=self.prompts()[number]).exists()
+
+    def take_down(self, number: int, order: list[int]) -> None:
+        prompts = self.prompts()
+        prompt = prompts[(number + len(self.answered)) % len(prompts)]
+        take_down(prompt, reason="A name.", user=self.admin)
+
+    def withdraw(self, who: int, order: list[int]) -> None:
+        with suppress(AlreadyWithdrawnError):
+            withdraw(self.labelers[who], reason="Careless.", user=self.admin)
+
+    def reinstate(self, who: int, order: list[int]) -> None:
+        with suppress(NotWithdrawnError):
+            reinstate(self.labelers[who], user=self.admin)
+            resume(self.labelers[who])
+
+    def forget(self, who: int, order: list[int]) -> None:
+        """Also somebody who came with their rankings."""
+        everybody = Membership.objects.filter(project=self.project, role=Role.LABELER)
+        forget(everybody.order_by("pk")[(who + order[0]) % everybody.count()])
 
 
 @pytest.mark.django_db
@@ -104,21 +197,15 @@ class Story:
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(steps=STEPS)
+@example(steps=EVERY_VERB)
 def test_whatever_is_stored_the_rows_equal_a_recomputation(steps: Any) -> None:
     everything = transaction.atomic()
     # As that of a test case, so that durable blocks may stand in it.
     everything._from_testcase = True  # type: ignore[attr-defined]
     with everything:
         story = Story()
-        acts = {
-            "submit": story.submit,
-            "revise": story.revise,
-            "import": story.import_,
-            "reject": story.reject,
-            "restore": story.restore,
-        }
         for name, number, order in steps:
-            acts[name](number, order)
+            getattr(story, name)(number, order)
             assert_summaries_are_right(story.project)
         transaction.set_rollback(True)
 
@@ -274,7 +361,8 @@ def test_without_the_prompts_lock_one_of_two_would_be_lost(
     bob: Membership,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The control: both have placed theirs before either makes the row."""
+    """The control: both have placed theirs before either makes the row, and whoever
+    makes it first commits when the other one's statement has begun, and waits."""
 
     def own_row_only(*, membership: Membership, token: str) -> Assignment:
         locked = Assignment.objects.select_for_update(no_key=True, of=("self",))
@@ -285,9 +373,15 @@ def test_without_the_prompts_lock_one_of_two_would_be_lost(
         place(*given)
         both_have_placed()
 
+    def summarize_slowly(prompts: list[int]) -> None:
+        summarize(prompts)
+        first_waits()
+
     both_have_placed = together(2)
+    first_waits = once(wait_until_somebody_waits)
     monkeypatch.setattr(queue, "lock_for_answer", own_row_only)
     monkeypatch.setattr(submitting, "place", slowly)
+    monkeypatch.setattr(submitting, "summarize", summarize_slowly)
     assert after_two_submissions(project, alice, bob).rankings == 1
     assert Ranking.objects.count() == 2
 

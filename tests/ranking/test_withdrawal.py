@@ -9,6 +9,7 @@ from django.db import IntegrityError
 from django.test import Client
 
 from annotation import queue, standing, withdrawn_slots
+from annotation.changes import changes_of
 from annotation.models import (
     Assignment,
     AssignmentState,
@@ -22,13 +23,13 @@ from ranking import submit as submitting
 from ranking.dashboards import agreement_report
 from ranking.datasets import freeze
 from ranking.filters import Filters, rankings_that_count
+from ranking.holdings import datasets_with_labeler
 from ranking.models import Ranking, RankingStatus, Withdrawal
 from ranking.quality_cards import labeler_card
 from ranking.submit import Submission, Submitted, submit
 from ranking.withdrawal import (
     AlreadyWithdrawnError,
     NotWithdrawnError,
-    datasets_with,
     reinstate,
     withdraw,
     withdrawn_from,
@@ -117,7 +118,7 @@ def test_what_they_ranked_counts_nowhere_and_is_all_there(
     assert (before.counts["rankings"], after.counts["rankings"]) == (2, 1)
     assert before.rankings.count() == 2
     assert Ranking.objects.count() == 2
-    [held] = datasets_with(alice)
+    [held] = datasets_with_labeler(alice)
     assert (held.dataset, held.rankings) == (before, 1)
     assert (withdrawn_from(before), withdrawn_from(after)) == (1, 0)
     assert labeler_card(alice).rankings == 1
@@ -178,6 +179,26 @@ def test_while_withdrawn_nobody_lets_them_go_on(
         standing.resume(alice)
     alice.refresh_from_db()
     assert alice.paused_at is not None
+
+
+def test_the_history_says_who_withdrew_what_and_who_ended_it_but_not_why(
+    project: Project,
+    alice: Membership,
+    admin: Membership,
+    signed_in: Callable[[Membership], Client],
+) -> None:
+    browser, address = signed_in(admin), f"/p/tides/members/{alice.pk}/"
+    browser.post(f"{address}withdraw/", {"reason": "Alice Smith guesses."})
+    put_back(alice, admin)  # as a command does: the row itself says for whom
+    ended, begun = changes_of(project, kind="withdrawal")[0]
+    assert (begun.subject, begun.deed) == ("Rankings of alice", "withdrawn")
+    assert (ended.subject, ended.deed) == ("Rankings of alice", "counted again")
+    assert begun.by == ended.by == "admin@example.org"
+    assert begun.differences == []
+    assert [one.label for one in ended.differences] == ["Counted again since"]
+    page = browser.get("/p/tides/changes/?kind=withdrawal").content.decode()
+    assert "Rankings of alice" in page
+    assert "guesses" not in page
 
 
 def test_a_withdrawal_is_never_deleted(

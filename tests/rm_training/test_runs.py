@@ -22,19 +22,23 @@ from transformers import AutoModelForSequenceClassification
 
 from annotation import jobs
 from annotation.jobs import JobState, LeaseLostError
-from annotation.models import Membership, Project
+from annotation.models import Membership, Project, Prompt
 from ranking.datasets import freeze
+from ranking.export import write
 from ranking.models import PromptSplit
+from ranking.takedown import take_down
 from rm_training import attempts, reporting, runs, tasks
 from rm_training.attempts import attempt, reason_of
 from rm_training.checkpoint import CheckpointError
 from rm_training.config import TrainingConfig
+from rm_training.data import Example, read_examples
 from rm_training.manifest import file_sha256, verify
 from rm_training.models import RewardModel, TrainingMetric, TrainingRun
 from rm_training.registry import (
     UnknownModelError,
     base_models,
     base_source,
+    data_folder,
     folder_of,
     inside_model_root,
     use,
@@ -123,6 +127,10 @@ def let_the_lease_run_out(run: TrainingRun) -> None:
 
 def left_below_model_root(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "models").glob("reward-models/*"))
+
+
+def copies_of_datasets(tmp_path: Path) -> list[Path]:
+    return [path for path in (tmp_path / "exports").rglob("*") if path.is_file()]
 
 
 def weights_of(model: RewardModel) -> str:
@@ -232,7 +240,7 @@ def test_a_run_trains_measures_publishes_and_its_model_loads(
     loaded = AutoModelForSequenceClassification.from_pretrained(folder_of(model))
     assert loaded.config.num_labels == 1
     assert left_below_model_root(tmp_path) == [f"run-{run.pk}-attempt-1"]
-    assert not list((tmp_path / "runs").glob("*/*"))  # the written data is gone
+    assert copies_of_datasets(tmp_path) == []
 
 
 def test_every_step_is_a_row_and_evaluations_stand_with_their_step(
@@ -672,6 +680,71 @@ def test_a_run_that_is_cancelled_after_it_was_given_back_leaves_nothing(
 )
 def test_a_reason_begins_with_a_word(error: Exception, word: str) -> None:
     assert reason_of(error).startswith(word)
+
+
+# --- A prompt of the dataset is taken down ------------------------------------------
+
+
+def take_down_one() -> None:
+    take_down(Prompt.objects.earliest("pk"), reason="A name.", user=None)
+
+
+def assert_refused(run: TrainingRun, tmp_path: Path) -> None:
+    lost = "is no longer reproducible: The prompt "
+    assert run.state == JobState.FAILED
+    assert run.reason.startswith(f"data: {run.dataset.name} {lost}")
+    assert not RewardModel.objects.exists()
+    assert copies_of_datasets(tmp_path) == []
+    assert left_below_model_root(tmp_path) == []
+
+
+def test_a_run_whose_dataset_lost_a_prompt_refuses_to_go_on(
+    ranked: Project,
+    tmp_path: Path,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    run = new_run(ranked)
+    carry_out(run, at_question(4, lambda: True))
+    assert left_below_model_root(tmp_path) != []
+    # What a worker leaves that is killed while it reads.
+    write(run.dataset, kind="rankings", out=data_folder(run) / "attempt-1")
+    with django_capture_on_commit_callbacks(execute=True):
+        take_down_one()
+    assert copies_of_datasets(tmp_path) == []
+    questions = Questions()
+    assert_refused(carry_out(run, questions), tmp_path)
+    assert questions.asked == 0
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_what_is_taken_down_while_it_is_read_is_not_learned_from(
+    ranked: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+    *,
+    removed: bool,
+) -> None:
+    """Whether its file is gone already, or about to be."""
+
+    def read_late(folder: Path) -> list[Example]:
+        with django_capture_on_commit_callbacks(execute=removed):
+            take_down_one()
+        return read_examples(folder)
+
+    monkeypatch.setattr(attempts, "read_examples", read_late)
+    questions = Questions()
+    assert_refused(carry_out(new_run(ranked), questions), tmp_path)
+    assert questions.asked == 0
+
+
+def test_the_copy_of_a_dataset_is_gone_before_the_first_step(
+    ranked: Project, tmp_path: Path
+) -> None:
+    run = new_run(ranked)
+    seen: list[list[Path]] = []
+    carry_out(run, at_question(1, lambda: seen.append(copies_of_datasets(tmp_path))))
+    assert seen == [[]]
 
 
 # --- Models by name -----------------------------------------------------------------

@@ -7,6 +7,7 @@ from uuid import uuid4
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from annotation.models import Terms
+from tests.conftest import make_prompt
 from tests.test_access_matrix import Cast
 
 RANKS = {"A": 1, "B": 2, "C": 2, "D": 3}
@@ -50,6 +51,10 @@ def _a_file(cast: Cast, place: Place) -> Body:
     return {"file": SimpleUploadedFile("prompts.jsonl", A_PROMPT)}
 
 
+def _prompt_and_reason(cast: Cast, place: Place) -> Body:
+    return {"prompt": make_prompt(cast.project).external_id, "reason": "A name."}
+
+
 def _always(**body: Any) -> Callable[[Cast, Place], Body]:
     return lambda cast, place: dict(body)
 
@@ -87,6 +92,9 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "cancel_run": _always(),
 }
 JSON: dict[str, Callable[[Cast, Place], Body]] = {
+    "api_archive": _always(),
+    "api_undo_import": _always(),
+    "api_take_down": _prompt_and_reason,
     "api_claim": _always(),
     "api_draft": _always(rev=0, ranks=RANKS),
     "api_heartbeat": _always(),
@@ -113,4 +121,5 @@ NOTHING_TO_WRITE = {
     *("mfa_authenticate", "confirm_second_factor", "make_recovery_codes"),
     *("remove_second_factor", "rescue", "change_member_role", "revoke_member_token"),
     *("reopen_project", "clone_project", "forget_labeler"),
+    *("api_reopen", "api_clone", "api_forget"),
 }

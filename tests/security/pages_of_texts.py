@@ -55,7 +55,6 @@ THING_PAGES = {
     *("prompt", "labeler", "dataset", "run", "run_live", "rank_prompt"),
     *("training_feedback", "rank", "labeler_card", "withdrawal"),
     "prompt_consensus",
-    "disagreement_prompt",
     "member_access",
     *("take_prompt_down", "forget_labeler", "undo_import"),
 }
@@ -71,7 +70,7 @@ NOT_PAGES = {
     *("dashboard_csv", "dashboard_figure"),
     *("api_schema", "api_history", "api_compare"),
     *("api_agreement", "api_own_agreement"),
-    "api_changes",
+    *("api_changes", "api_imports", "api_undo_import"),
 }
 CANARY = "__xss"
 
@@ -80,7 +79,6 @@ def places(planted: Planted) -> dict[str, list[list[object]]]:
     """What comes after the project in the addresses of single things."""
     return {
         "prompt": [[prompt.pk] for prompt in planted.prompts],
-        "disagreement_prompt": [[prompt.pk] for prompt in planted.prompts],
         "labeler": [[labeler.pk] for labeler in planted.labelers],
         "labeler_card": [[labeler.pk] for labeler in planted.labelers],
         "withdrawal": [[labeler.pk] for labeler in planted.labelers],

@@ -16,8 +16,9 @@ from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from annotation import accounts
-from annotation.accounts import LETTERS, MOST_FAILURES_PER_ADDRESS
+from annotation.accounts import LETTERS
 from annotation.models import User
+from annotation.throttling import MOST_FAILURES_PER_ADDRESS
 from tests.racing import SECONDS, together
 
 PASSWORD = "a quite long password"
@@ -119,7 +120,7 @@ def test_control_without_taking_turns_far_more_are_weighed(
     """Twenty have found the door open before the first of them is counted."""
     ada = User.objects.create_user("ada@example.org", PASSWORD)
     all_found_it_open = together(AT_ONCE)
-    monkeypatch.setattr(accounts, "_take_turns", lambda address: None)
+    monkeypatch.setattr(accounts, "take_turns", lambda address: None)
     check = User.check_password
 
     def when_all_are_here(user: User, password: str) -> bool:
