@@ -86,7 +86,7 @@ def consensus_of(prompt: Prompt) -> Consensus | None:
         rankings_that_count(prompt.project, Filters())
         .filter(assignment__prompt=prompt)
         .select_related("assignment__labeler__project")
-        .order_by("assignment__labeler__name", "pk")
+        .order_by("pk")  # not by name, which would tell researchers who is who
     )
     labelers = {one.pk: labeler_of(one.assignment) for one in rankings}
     if not labelers:
