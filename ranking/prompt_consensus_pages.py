@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
 from annotation.models import Membership, Prompt, Role
+from ranking.consensus_weighted import weighted_consensus
 from ranking.prompt_consensus import consensus_of
 
 
@@ -15,18 +16,25 @@ from ranking.prompt_consensus import consensus_of
 @never_cache
 @for_members(Role.ADMIN, Role.RESEARCHER)
 def prompt_consensus(member: Member, pk: int) -> HttpResponse:
-    """Each labeler's ranking of a prompt, and beside them what they say together. Four
+    """Each labeler's ranking of a prompt, and beside them what they say together. Six
     queries."""
     prompts = Prompt.objects.filter(project=member.project).select_related("project")
     prompt = get_object_or_404(prompts.select_related("rejection"), pk=pk)
     found = consensus_of(prompt)
     labelers = found.labelers if found else []
+    voters = [(_called(member, one), one) for one in labelers]
+    weighted = weighted_consensus(member.project, found)
+    weights = weighted.weights if weighted else []
     context = {
         "member": member,
         "prompt": prompt,
         "rejection": getattr(prompt, "rejection", None),
         "consensus": found,
-        "voters": [(_called(member, one), one) for one in labelers],
+        "voters": voters,
+        "weighted": weighted,
+        "weights": [
+            (name, one) for (name, _), one in zip(voters, weights, strict=False)
+        ],
     }
     return render(member.request, "ranking/prompt_consensus.html", context)
 
