@@ -17,11 +17,12 @@ from ranking.bootstrap import LEVEL, bootstrap_totals, counts_by_group
 from ranking.comparisons import Comparisons
 from ranking.consensus import Ballots, signs_of_pairs
 from ranking.consensus_scores import newton_step, sigmoid
-from ranking.rank_table import BoolArray, FloatArray
+from ranking.rank_table import BoolArray, FloatArray, IntArray
 
 # As if everybody had also been compared on so many pairs with a labeler who knows the
 # right order, and had agreed on three of four.
 PRIOR_PAIRS, PRIOR_WEIGHT = 4.0, 0.5
+UNKNOWN = (1 + PRIOR_WEIGHT) / 2  # the η of whom nobody compares with
 WEIGHT_CONVERGED, MOST_WEIGHT_ROUNDS = 1e-9, 2_000
 STRENGTH_CONVERGED, MOST_STRENGTH_ROUNDS = 1e-5, 500
 
@@ -81,6 +82,15 @@ def reliability(between: Comparisons, *, labelers: int, n_prompts: int) -> Relia
     )
 
 
+def reliability_of_counts(agree: IntArray, differ: IntArray) -> FloatArray:
+    """`Reliability.values (L,)` alone, of strict pairs counted `(L, L)`, symmetric:
+    how often every two labelers agree and differ. NaN for whom nobody compares with."""
+    surplus, pairs = np.array([[agree - differ], [agree + differ]], np.float64)
+    eta: FloatArray = (1 + _factors(surplus, pairs)[0]) / 2
+    eta[pairs[0].sum(axis=1) == 0] = np.nan
+    return eta
+
+
 def _factors(surplus: FloatArray, pairs: FloatArray) -> FloatArray:
     """w `(d, L)` with pairs·w_k·w_l near to the surplus `(d, L, L)`, in each draw.
 
@@ -132,7 +142,7 @@ def weighted_bradley_terry(cast: Ballots, eta: FloatArray) -> FloatArray:
     prior. With η = 1 for all it is `bradley_terry`. Raises ArithmeticError if it does
     not converge.
     """
-    known = np.where(np.isnan(eta), (1 + PRIOR_WEIGHT) / 2, eta)
+    known = np.where(np.isnan(eta), UNKNOWN, eta)
     right = np.clip(known, 0.5, 1)[cast.labeler]
     values = np.zeros((len(cast), cast.k))
     moving = np.arange(len(cast))

@@ -87,13 +87,12 @@ class Consensus:
 
 
 def rankings_of(prompt: Prompt) -> list[Ranking]:
-    """Those that count, of a prompt with its project, by the names of their labelers.
-    One query."""
+    """Those that count, of a prompt with its project. One query."""
     counting = rankings_that_count(prompt.project, Filters())
     return list(
         counting.filter(assignment__prompt=prompt)
         .select_related("assignment__labeler__project", "instructions")
-        .order_by("assignment__labeler__name", "pk")
+        .order_by("pk")  # not by name, which would tell researchers who is who
     )
 
 

@@ -31,6 +31,7 @@ from annotation.standing import decide_qualification, pause
 from annotation.terms import agree, write_terms
 from ranking.datasets import freeze
 from ranking.models import RankingStatus
+from ranking.summaries import lock_and_summarize
 from rm_training.config import TrainingConfig
 from rm_training.models import RewardModel, TrainingMetric, TrainingRun
 from tests.conftest import make_member, make_prompt
@@ -135,6 +136,7 @@ def _rank(cast: Cast, carol: Membership) -> None:
                 active_seconds=None if number % 9 == 8 else 61.25 * (who + 1),
                 telemetry={"unread": ["B"] if number % 5 == 0 else []},
             )
+    lock_and_summarize(cast.project.prompt_set.values_list("pk", flat=True))
 
 
 def _teach(cast: Cast, carol: Membership) -> Assignment:

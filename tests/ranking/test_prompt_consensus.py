@@ -170,10 +170,10 @@ def test_the_page_takes_a_fixed_number_of_queries(
     django_assert_num_queries: Any,
 ) -> None:
     browser, address = signed_in(admin), f"/p/tides/prompts/{split.pk}/consensus/"
-    with django_assert_num_queries(6):  # session with user, membership, four of its own
+    with django_assert_num_queries(8):  # session with user, membership, six of its own
         browser.get(address)
     store_ranking(split, make_member(split.project, "carol", Role.LABELER), STRICT)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(8):
         browser.get(address)
 
 

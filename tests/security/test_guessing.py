@@ -114,6 +114,27 @@ def test_one_password_for_200_accounts_is_stopped_by_the_address() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_whoever_has_found_a_session_guesses_its_password_no_faster(
+    settings: Settings,
+) -> None:
+    """The form that asks for the password again counts like the one to sign in."""
+    settings.ACCOUNT_RATE_LIMITS = False  # which are a process' own, and not exact
+    ada = User.objects.create_user("ada@example.org", PASSWORD)
+    browser = Client()
+    browser.force_login(ada, "allauth.account.auth_backends.AuthenticationBackend")
+    again, key = reverse("account_reauthenticate"), settings.SESSION_COOKIE_NAME
+
+    def guess(number: int) -> None:
+        found = Client(REMOTE_ADDR="192.0.2.1")
+        found.cookies[key] = browser.cookies[key].value
+        found.post(again, {"password": f"wrong {number}"})
+
+    with counted_hashing() as hashed:
+        in_parallel(guess)
+    assert LIMIT <= len(hashed) <= LIMIT + 2
+
+
+@pytest.mark.django_db(transaction=True)
 def test_control_without_taking_turns_far_more_are_weighed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

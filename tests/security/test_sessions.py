@@ -3,14 +3,19 @@ its account may do, when nobody uses it, and after its time in any case."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 import time_machine
+from allauth.account.forms import default_token_generator
+from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.test import Client
 from django.urls import reverse
 from knox.models import AuthToken
 
+from annotation.accounts import make_sign_in_link
 from annotation.models import Session, User
 from annotation.sessions import RENEWED_AFTER
 
@@ -93,6 +98,55 @@ def test_a_new_password_ends_other_sessions_and_every_token(ada: User) -> None:
     assert not is_in(elsewhere)
     assert program.get(reverse("api_schema")).status_code == 401
     assert [one.user for one in AuthToken.objects.all()] == [stranger]
+
+
+def change(browser: Client, ada: User) -> None:
+    """By the form of somebody who knows the old one."""
+    sign_in(browser)
+    form = {"oldpassword": PASSWORD, "password1": ANOTHER, "password2": ANOTHER}
+    browser.post(reverse("account_change_password"), form)
+
+
+def set_for_the_first_time(browser: Client, ada: User) -> None:
+    """By somebody whom an admin's link let in."""
+    User.objects.filter(pk=ada.pk).update(password=make_password(None))
+    ada.refresh_from_db()
+    browser.force_login(ada, "allauth.account.auth_backends.AuthenticationBackend")
+    form = {"password1": ANOTHER, "password2": ANOTHER}
+    browser.post(reverse("account_set_password"), form)
+
+
+def reset(browser: Client, ada: User) -> None:
+    """By the link of a letter."""
+    uid, token = user_pk_to_url_str(ada), default_token_generator.make_token(ada)
+    link = reverse(
+        "account_reset_password_from_key", kwargs={"uidb36": uid, "key": token}
+    )
+    form = browser.get(link, follow=True).redirect_chain[-1][0]
+    browser.post(form, {"password1": ANOTHER, "password2": ANOTHER})
+
+
+@pytest.mark.parametrize("way", [change, set_for_the_first_time, reset])
+def test_no_way_to_a_new_password_leaves_an_old_key(
+    ada: User, way: Callable[[Client, User], None]
+) -> None:
+    """A session elsewhere, a token, a one-time link: whoever held one is out, and an
+    old session leads to the form to sign in."""
+    elsewhere = Client()
+    elsewhere.force_login(ada, "allauth.account.auth_backends.AuthenticationBackend")
+    key = elsewhere.cookies[KEY].value
+    _, token = AuthToken.objects.create(user=ada)
+    link = urlsplit(make_sign_in_link(ada)).path
+    program = Client(headers={"Authorization": f"Token {token}"})
+    way(Client(), ada)
+
+    ada.refresh_from_db()
+    assert ada.check_password(ANOTHER)
+    refused = with_key(key).get(reverse("tokens"))
+    assert refused.status_code == 302
+    assert refused["Location"].startswith(reverse("account_login"))
+    assert program.get(reverse("api_schema")).status_code == 401
+    assert Client().post(link).status_code == 410
 
 
 def test_a_wrong_old_password_ends_nothing(ada: User) -> None:
