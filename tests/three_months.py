@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+from django.db import connection
 from django.db.models import Value
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -83,6 +84,8 @@ def three_months_of_work(
     prompts = Prompt.objects.filter(project=project)
     prompts.update(created_at=Now() - Value(timedelta(days=90)))
     open_slots(prompts.order_by("pk"))
+    with connection.cursor() as cursor:  # as autovacuum would have by now
+        cursor.execute("ANALYZE")
     rng = np.random.default_rng(12)
     for one, labeler in zip(LABELERS, labelers, strict=True):
         _rank_gold(project, labeler, one.noise + 4 * one.careless, rng)

@@ -104,7 +104,7 @@ def assert_true_to(simulation: Simulation, project: Project) -> None:
     assert sum(row.part for row in by_day.rows) == work_of(project).done == done
     rows = labelers_list(project, Filters())
     assert {row.name: row.flagged for row in rows if row.flagged} == {
-        CARELESS: ("agreement with others", "agreement with self"),
+        CARELESS: ("agreement with others",),
         BY_PLACE: ("position bias",),
         BY_LENGTH: ("length bias",),
         HASTY: ("faster than reading",),
