@@ -177,11 +177,11 @@ def _differences(change: Change) -> Iterator[Difference]:
     if (change.kind, change.action) == (ChangeKind.PROJECT, ChangeAction.MADE):
         return
     for column in sorted({*change.before, *change.after} - {"version", "file_name"}):
-        yield Difference(
-            LABELS.get(column, column.replace("_", " ").capitalize()),
-            in_words(column, change.before.get(column)),
-            in_words(column, change.after.get(column)),
-        )
+        before = in_words(column, change.before.get(column))
+        after = in_words(column, change.after.get(column))
+        if before != after:  # what a new row leaves empty is no change
+            label = LABELS.get(column, column.replace("_", " ").capitalize())
+            yield Difference(label, before, after)
 
 
 def in_words(column: str, value: Any) -> str:
