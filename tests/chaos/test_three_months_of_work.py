@@ -21,6 +21,7 @@ from ranking.pictures import Source, throughput
 from ranking.quality_list import labelers_list
 from ranking.queue_health import work_of
 from ranking.summaries import lock_and_summarize, tallies_of
+from tests.chaos.test_stored_scripts_in_full import patient
 from tests.conftest import make_member, make_prompt
 from tests.e2e.conftest import DESKTOP, PHONE, Visitor, visit
 from tests.e2e.looks import CONTRAST, FOLDER, faults, too_wide
@@ -43,7 +44,7 @@ __all__ = ["visit"]
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.browser,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
 ]
 WINDOWS: Mapping[str, Mapping[str, Any]] = {
     f"{viewport['width']}-{scheme}": {"viewport": viewport, "color_scheme": scheme}
@@ -75,7 +76,7 @@ def look_at(visit: Visitor, reader: Membership, pages: Pages, state: str) -> Non
     """Open every page in every window; picture it, then hold it to what is measured."""
     complaints = []
     for window, options in WINDOWS.items():
-        window_of = visit(reader, **options, reduced_motion="reduce")
+        window_of = patient(visit(reader, **options, reduced_motion="reduce"))
         for name, path in pages.items():
             page = window_of.open(path)
             page.wait_for_function("() => [...document.images].every(i => i.complete)")
