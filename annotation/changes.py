@@ -187,11 +187,11 @@ def _differences(change: Change) -> Iterator[Difference]:
     if (change.kind, change.action) == (ChangeKind.PROJECT, ChangeAction.MADE):
         return
     for column in sorted({*change.before, *change.after} - {"version", "file_name"}):
-        was, becomes = change.before.get(column), change.after.get(column)
-        words = in_words(column, was), in_words(column, becomes)
-        if any(words):  # of a row that was made, what is empty is no news
+        before = in_words(column, change.before.get(column))
+        after = in_words(column, change.after.get(column))
+        if before != after:  # what a new row leaves empty is no change
             label = LABELS.get(column, column.replace("_", " ").capitalize())
-            yield Difference(label, *words)
+            yield Difference(label, before, after)
 
 
 def in_words(column: str, value: Any) -> str:

@@ -18,9 +18,11 @@ from ranking.filters import InvalidFilter, filters_from_query
 @for_members(Role.ADMIN, Role.RESEARCHER)
 def agreement(member: Member) -> HttpResponse:
     """How far people agree, each number with its n and its interval."""
-    context: dict[str, Any] = {"member": member, "query": member.request.GET}
+    query = member.request.GET
+    context: dict[str, Any] = {"member": member, "query": query, "here": "report"}
+    context["asked"] = query.urlencode()
     try:
-        report = report_for(member.membership, member.request.GET)
+        report = report_for(member.membership, query)
     except InvalidFilter as error:
         context["invalid"] = str(error)
         return render(member.request, "ranking/agreement.html", context, status=400)

@@ -5,27 +5,35 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 
-from ranking.drawing import DARK, LIGHT, Palette, dress, say
+from ranking.drawing import DARK, LIGHT, Palette, dress, percent_ticks, say
 from ranking.pictures import Picture
 
-STYLE_VERSION: Final = 1
+STYLE_VERSION: Final = 2
 """Part of a figure's ETag: raise it when figures look different."""
-WIDE_LABELS: Final = 9
-NARROW_LABELS: Final = 3
-NARROW: Final = 6  # inches
+# Inches; a phone shows the narrow one at its size.
+WIDE: Final = 8.6
+NARROW: Final = 3.8
+HEIGHT: Final = 3.4
+LETTERS_PER_INCH: Final = 9  # along an axis, its margins left out
+FEWEST_BARS: Final = 14  # room for; a single one is no wall
 LONGEST_LABEL: Final = 24
+LONGEST_ON_A_PHONE: Final = 14
 INCH_PER_ROW: Final = 0.28
 
 
 def draw(picture: Picture, *, dark: bool = False, narrow: bool = False) -> Figure:
     """The figure of a picture; one without data says so."""
     palette = DARK if dark else LIGHT
-    width, height = (4.4, 3.4) if narrow else (8.6, 3.4)
+    height = HEIGHT
     if picture.form == "dots":
         height = max(2.0, 1.1 + INCH_PER_ROW * len(picture.shown))
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
+    size = (NARROW if narrow else WIDE, height)
+    # Inches; half of a label may stick out of the axes.
+    layout = ConstrainedLayoutEngine(w_pad=0.1)
+    figure = Figure(figsize=size, layout=layout, facecolor="none")
     axes = figure.subplots()
     dress(axes, palette)
     if not picture.shown:
@@ -63,20 +71,22 @@ def _line(axes: Axes, picture: Picture, palette: Palette) -> None:
         axes.axhline(value, color=palette.soft, lw=1.4, ls=style, label=label)
     _name_places(axes, [row.label for row in rows])
     axes.set_xlabel(picture.axis, color=palette.muted)
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-    _room(axes, [*low, *high, *(value for value, _ in picture.lines)])
+    axes.yaxis.set_major_formatter(percent_ticks())
+    axes.set_ylim(_room([*low, *high, *(value for value, _ in picture.lines)]))
 
 
-def _room(axes: Axes, values: list[float]) -> None:
+def _room(values: list[float]) -> tuple[float, float]:
     """Ten points at least, so that noise does not look like news."""
     low, high = min(values), max(values)
     spare = max(0.02, (0.1 - (high - low)) / 2)
-    axes.set_ylim(max(low - spare, -0.01), min(high + spare, 1.01))
+    return max(low - spare, -0.01), min(high + spare, 1.01)
 
 
 def _dots(axes: Axes, picture: Picture, palette: Palette) -> None:
     """A dot with its interval for each row, the first on top."""
     rows = list(picture.shown)
+    ends = [end for row in rows for end in row.interval or [row.value or 0.0]]
+    axes.set_xlim(_room([*ends, *(value for value, _ in picture.lines)]))
     for place, row in enumerate(rows):
         if row.interval:
             low, high = row.interval
@@ -88,16 +98,18 @@ def _dots(axes: Axes, picture: Picture, palette: Palette) -> None:
         )
     for value, label in picture.lines:
         axes.axvline(value, color=palette.soft, lw=1.2, ls="--", label=label)
-    axes.set_yticks(range(len(rows)), [_short(row.label) for row in rows])
+    longest = LONGEST_LABEL if _is_wide(axes) else LONGEST_ON_A_PHONE
+    axes.set_yticks(range(len(rows)), [_short(row.label, longest) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(picture.measure, color=palette.muted)
-    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
+    axes.xaxis.set_major_formatter(percent_ticks())
 
 
 def _bars(axes: Axes, picture: Picture, palette: Palette) -> None:
     """A bar for each row."""
     rows = list(picture.shown)
     axes.bar(range(len(rows)), [row.part for row in rows], color=palette.strong)
+    axes.set_xlim(-0.7, max(len(rows), FEWEST_BARS) - 0.3)
     _name_places(axes, [row.label for row in rows])
     axes.set_xlabel(picture.axis, color=palette.muted)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -105,16 +117,21 @@ def _bars(axes: Axes, picture: Picture, palette: Palette) -> None:
 
 def _name_places(axes: Axes, labels: list[str]) -> None:
     """As many labels as there is room for, the first one always."""
-    wide = axes.figure.get_figwidth() > NARROW  # type: ignore[union-attr]
-    step = -(-len(labels) // (WIDE_LABELS if wide else NARROW_LABELS))
+    letters = LETTERS_PER_INCH * (WIDE if _is_wide(axes) else NARROW)
+    room = max(2, int(letters / (max(map(len, labels)) + 2)))
+    step = -(-len(labels) // room)
     axes.set_xticks(range(0, len(labels), step), labels[::step])
 
 
-def _short(label: str) -> str:
+def _is_wide(axes: Axes) -> bool:
+    return axes.figure.get_figwidth() == WIDE  # type: ignore[union-attr]
+
+
+def _short(label: str, longest: int) -> str:
     """What fits beside the figure, in letters that its font has."""
     font = get_font(findfont("DejaVu Sans"))
     drawn = "".join(c if font.get_char_index(ord(c)) else "□" for c in label)
-    return drawn if len(drawn) <= LONGEST_LABEL else f"{drawn[: LONGEST_LABEL - 1]}…"
+    return drawn if len(drawn) <= longest else f"{drawn[: longest - 1]}…"
 
 
 DRAWN: Final = {"line": _line, "dots": _dots, "bars": _bars}

@@ -51,6 +51,8 @@ def share_intervals(
 
 def _occurring(counts: PromptCounts) -> PromptCounts:
     some = counts.counts[1] > 0
+    if some.all():
+        return counts
     return PromptCounts(counts.prompts[some], counts.counts[:, some])
 
 
@@ -64,12 +66,13 @@ def _alone(counts: PromptCounts) -> Interval:
 
 def linearised(counts: PromptCounts) -> Interval:
     """The interval by the variance between prompts, within 0 and 1; m is 2 or more."""
-    part, whole = counts.counts
-    m, share = len(part), part.sum() / whole.sum()
-    spread = part - share * whole
-    error = sqrt(m / (m - 1) * float(spread @ spread)) / float(whole.sum())
-    half = student(m - 1) * error
-    return [max(float(share) - half, 0.0), min(float(share) + half, 1.0)]
+    m, (part, whole) = len(counts.prompts), counts.totals.tolist()
+    share = part / whole
+    # Σ (a - R · n)² of the sums of products: no column is made on the way.
+    (aa, an), (_, nn) = (counts.counts @ counts.counts.T).tolist()
+    squares = max(aa - 2 * share * an + share**2 * nn, 0.0)
+    half = student(m - 1) * sqrt(m / (m - 1) * squares) / whole
+    return [max(share - half, 0.0), min(share + half, 1.0)]
 
 
 def student(freedom: int) -> float:

@@ -5,7 +5,7 @@ Every number is summed from the prompts' summary rows; no page reads the ranking
 
 import csv
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,7 +15,9 @@ from django.db import connection
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import get_conditional_response
+from django.utils.html import format_html_join
 from django.utils.http import quote_etag
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
@@ -163,7 +165,7 @@ def _agreement(asked: Asked) -> HttpResponse:
         "headline": headline,
         "tie_rate": tie_rate(asked.tallies),
         "band": accuracy_band(headline.value),
-        "pictures": [picture(source) for picture in OF_AGREEMENT],
+        "pictures": [picture(source) for picture in OF_AGREEMENT if headline.whole],
         **_heat_map(asked.tallies, names, people, headline),
     }
     return render(asked.member.request, "ranking/agreement_pictures.html", context)
@@ -183,14 +185,14 @@ def _heat_map(
         "people": shown,
         "people_left_out": len(people) - len(shown),
         "heat": [
-            (
+            HeatRow(
                 one,
                 [
-                    cell and _coloured(cell, headline.value or 0.0)
-                    for cell in row[: len(shown)]
+                    _coloured(cell, headline.value or 0.0) if cell else None
+                    for cell in row
                 ],
             )
-            for one, row in zip(shown, cells, strict=False)
+            for one, row in zip(shown, cells, strict=True)
         ],
     }
 
@@ -200,9 +202,26 @@ class Coloured:
     """A cell of the heat map as it is written: there may be 1,600 of them."""
 
     cell: Cell
-    colour: str
+    colour: str  # its class
     share: str
     n: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeatRow:
+    """A labeler beside all others; None where they ordered no pair both."""
+
+    labeler: Estimate
+    cells: Sequence[Coloured | None]
+
+    @property
+    def html(self) -> SafeString:
+        """The cells. As a template's loop they took longer than the rest of a page."""
+        return format_html_join(
+            "",
+            '<td class="{}">{}<small>{}</small></td>',
+            ((c.colour, c.share, c.n) if c else ("none", "", "") for c in self.cells),
+        )
 
 
 def _coloured(cell: Cell, middle: float) -> Coloured:

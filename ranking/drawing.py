@@ -7,6 +7,7 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 # The same data gives the same bytes: ids come from this salt, not from a random one.
 mpl.rcParams["svg.hashsalt"] = "rankwell"
@@ -50,6 +51,11 @@ def dress(axes: Axes, palette: Palette, *, empty: str = "") -> None:
         axes.legend(frameon=False, labelcolor=palette.ink, fontsize="small")
     if empty:
         say(axes, palette, empty)
+
+
+def percent_ticks() -> FuncFormatter:
+    """Shares as pages write them, with no more digits than tell two ticks apart."""
+    return FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
 
 
 def say(axes: Axes, palette: Palette, words: str) -> None:

@@ -90,6 +90,8 @@ class Picture:
     def _finding_of_counts(self) -> str:
         total = sum(row.part for row in self.shown)
         most = max(self.shown, key=lambda row: row.part)
+        if len(self.shown) == 1:
+            return f"{total:,.0f} {self.unit}, all on {most.label}."
         return (
             f"{total:,.0f} {self.unit} in {len(self.shown)} days; the most,"
             f" {most.part:,.0f}, on {most.label}."

@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from ranking.drawing import DARK, LIGHT, Palette, dress
+from ranking.drawing import DARK, LIGHT, Palette, dress, percent_ticks
 from ranking.quality import Answer
 from ranking.quality_lines import (
     LEAST_AGREEMENT,
@@ -19,7 +19,7 @@ from ranking.quality_lines import (
 from ranking.quality_pictures import PlaceMean, commonest_k, timed
 from ranking.quality_sittings import Window
 
-STYLE_VERSION: Final = 1
+STYLE_VERSION: Final = 2
 """Part of a figure's ETag: raise it when figures look different."""
 
 
@@ -44,8 +44,8 @@ def agreement_chart(
         axes.vlines(at, *zip(*ends, strict=True), color=palette.soft, lw=1.5)
         axes.plot(at, values, color=palette.strong, lw=2.2, marker="o", ms=5)
     axes.set_ylim(0, 1.02)
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    axes.set_xlabel("Latest ranking of each window", color=palette.muted)
+    axes.yaxis.set_major_formatter(percent_ticks())
+    axes.set_xlabel("Latest ranking of each window", color=palette.muted, loc="left")
     dress(axes, palette, empty="" if windows else "Nothing to compare yet")
     return figure
 
@@ -105,7 +105,7 @@ def position_chart(
 def _paper(*, dark: bool, narrow: bool) -> tuple[Figure, Axes, Palette]:
     """One panel, wide or for a phone."""
     figure = Figure(
-        figsize=(4.4, 3.4) if narrow else (8.6, 3.2),
+        figsize=(3.8, 3.2) if narrow else (8.6, 3.2),
         layout="constrained",
         facecolor="none",
     )

@@ -45,10 +45,12 @@ SELECT (SELECT count(*) FROM annotation_promptrejection rejection
         WHERE prompt.project_id = %(project)s),
        (SELECT count(*) FROM annotation_problemreport
         WHERE project_id = %(project)s AND closed_at IS NULL),
-       count(*) FILTER (WHERE paused_at IS NULL),
+       count(*) FILTER (WHERE paused_at IS NULL AND qualification <> 'failed'),
        count(*) FILTER (WHERE paused_at IS NOT NULL),
-       count(*) FILTER (WHERE paused_at IS NULL AND qualification = 'pending')
+       count(*) FILTER (WHERE paused_at IS NULL AND qualification = 'pending'
+                        AND project.qualification_threshold IS NOT NULL)
 FROM annotation_membership
+JOIN annotation_project project ON project.id = project_id
 WHERE project_id = %(project)s AND role = 'labeler' AND user_id IS NOT NULL
 """
 
@@ -67,9 +69,9 @@ class Work:
     oldest_open: datetime | None  # when the prompt was brought in
     rejected: int
     reports: int  # not seen to yet
-    labelers: int  # at work or free to
+    labelers: int  # neither paused nor failed in the test
     paused: int
-    pending: int  # not decided whether they are let in
+    pending: int  # of them, those whom only the test's outcome lets in
     first_done: datetime | None
 
     @property

@@ -22,10 +22,29 @@ def percent_interval(interval: Sequence[float] | None) -> str:
     return f"{low * 100:.1f}–{high * 100:.1f} %"
 
 
+def _signed(value: float | None, digits: int) -> str:
+    """With a minus sign as pages write it, and none before what rounds to 0."""
+    if value is None:
+        return "–"
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
 @register.filter
 def coefficient(value: float | None) -> str:
     """0.8552 → "0.855", −0.07 → "−0.070"; undefined → "–"."""
-    return "–" if value is None else f"{value:.3f}".replace("-", "−")
+    return _signed(value, 3)
+
+
+@register.filter
+def hundredths(value: float | None) -> str:
+    """For what is known to no more than that: 0.1873 → "0.19", undefined → "–"."""
+    return _signed(value, 2)
+
+
+@register.filter
+def hundredths_interval(interval: Sequence[float] | None) -> str:
+    """[-1.647, 2.02] → "−1.65 to 2.02"; undefined → ""."""
+    return "" if interval is None else " to ".join(map(hundredths, interval))
 
 
 @register.filter

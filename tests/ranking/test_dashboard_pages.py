@@ -8,10 +8,12 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from annotation.models import Membership, Project, Prompt
+from annotation.models import Membership, Project, Prompt, Qualification
 from annotation.queue import reject_prompt
 from ranking.summaries import lock_and_summarize
+from ranking.templatetags.numbers import hundredths
 from tests.conftest import make_prompt
+from tests.ranking.rows import store_ranking
 from tests.simulated_labelers import Labeler, Setting, simulate
 from tests.stored_simulation import store
 
@@ -107,9 +109,9 @@ def test_numbers_are_those_of_the_full_report(
             people[one.label]["comparable"],
         )
     cells = {
-        (one.label, page["people"][column].label): cell.cell
-        for one, row in page["heat"]
-        for column, cell in enumerate(row)
+        (row.labeler.label, page["people"][column].label): cell.cell
+        for row in page["heat"]
+        for column, cell in enumerate(row.cells)
         if cell
     }
     assert len(cells) == 2 * len(report["matrix"])
@@ -196,3 +198,42 @@ def test_a_filter_that_is_not_understood_is_refused(
     answer = signed_in(admin).get("/p/tides/dashboard/?since=x")
     assert answer.status_code == 400
     assert "is not a date" in answer.content.decode()
+
+
+def test_only_a_test_keeps_anybody_waiting(
+    admin: Membership, worked: list[Membership], signed_in: SignedIn
+) -> None:
+    """Where there is none, whoever has not taken it works all the same."""
+    Membership.objects.filter(pk__in=[worked[0].pk, worked[1].pk]).update(
+        qualification=Qualification.PENDING, qualification_decided_at=None
+    )
+    Membership.objects.filter(pk=worked[2].pk).update(
+        qualification=Qualification.FAILED
+    )
+    browser = signed_in(admin)
+    without = browser.get("/p/tides/dashboard/").context["work"]
+    Project.objects.filter(pk=admin.project_id).update(qualification_threshold=0.7)
+    tested = browser.get("/p/tides/dashboard/").context["work"]
+    assert (without.pending, without.labelers) == (0, 2)
+    assert (tested.pending, tested.labelers) == (2, 2)
+
+
+@pytest.mark.parametrize("page", ["dashboard/agreement/", "agreement/"])
+def test_without_overlap_the_page_says_what_is_missing(
+    admin: Membership, alice: Membership, signed_in: SignedIn, page: str
+) -> None:
+    prompt = make_prompt(admin.project)
+    store_ranking(prompt, alice, {"r1": 1, "r2": 2, "r3": 2, "r4": 3})
+    lock_and_summarize([prompt.pk])
+    text = signed_in(admin).get(f"/p/tides/{page}").content.decode()
+    assert "nothing to compare" in text
+    assert "No figure" not in text
+    assert "/p/tides/settings/" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(-0.0004, "0.00"), (-0.07, "−0.07"), (1.6967, "1.70"), (None, "–")],
+)
+def test_what_rounds_to_nothing_has_no_sign(value: float | None, written: str) -> None:
+    assert hundredths(value) == written
