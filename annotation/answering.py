@@ -15,6 +15,7 @@ from django.db.models import F
 from annotation.jobs import JobState, KeptLease, LeaseLostError, worker_is_stopping
 from annotation.models import GenerationRun, Prompt, Response, Takedown
 from annotation.queue import open_slots
+from annotation.rendered_prompts import render_prompt
 from annotation.sampling import (
     GenerationSettings,
     ModelUnusableError,
@@ -110,6 +111,7 @@ def _answer_waiting(
         outcomes = model.sample(asked, settings.sampling, check=check)
         for pk, outcome in zip(batch, outcomes, strict=True):
             if _write(run, prompts[pk], outcome, model=model.name):
+                render_prompt(pk)
                 tell(outcome)
 
 

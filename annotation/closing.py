@@ -1,8 +1,9 @@
 """How an assignment is closed with an answer, and whose its slot is then."""
 
 from enum import Enum
+from typing import Final
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from annotation.models import (
@@ -22,6 +23,12 @@ _OWN_LOCKED = Prepared(
         .filter(labeler=Given("labeler"), token=Given("token"))
     )
 )
+# What the ORM would write, which takes it five times as long as the database.
+COMPLETE: Final = """
+UPDATE annotation_assignment
+SET state = 'completed', slot = %s, closed_at = statement_timestamp()
+WHERE id = %s
+"""
 
 
 class SlotAfter(Enum):
@@ -76,9 +83,8 @@ def complete(assignment: Assignment) -> SlotAfter:
         slot = _win_back(assignment)
         if slot is not SlotAfter.FILLED:
             return slot
-    Assignment.objects.filter(pk=assignment.pk).update(
-        state=AssignmentState.COMPLETED, slot=assignment.slot, closed_at=Now()
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(COMPLETE, [assignment.slot, assignment.pk])
     assignment.state = AssignmentState.COMPLETED
     return SlotAfter.FILLED
 

@@ -7,6 +7,7 @@ from typing import BinaryIO, TypeVar
 
 from django.db import transaction
 
+from annotation import jobs, tasks
 from annotation.import_report import ImportReport, batches, checked_lines
 from annotation.jsonl import Line, LineReader, Progress, UnreadableFile
 from annotation.models import Project, Prompt, PromptImport, Response, User
@@ -42,7 +43,7 @@ def import_prompts(  # noqa: PLR0913  by keyword only, and all but two have defa
     id free for a corrected one below it. New prompts get their overlap, and those
     with responses their slots in the queue. The file must be seekable: it is read
     twice. An import that added something is kept as a PromptImport of `user`, which
-    can be undone.
+    can be undone; a worker renders its texts before anybody is shown them.
 
     Raises UnreadableFile for a file that is broken as a whole; nothing is written.
     """
@@ -66,6 +67,7 @@ def import_prompts(  # noqa: PLR0913  by keyword only, and all but two have defa
             kept.imported, kept.unchanged = report.imported, report.unchanged
             kept.refused = report.refused
             kept.save(update_fields=["imported", "unchanged", "refused"])
+            jobs.wake(tasks.render_import, kept.pk)
         # While this went on, labelers may have passed the places it took at its start.
         if first_places:
             call_back(project.pk, to=min(first_places))

@@ -22,6 +22,7 @@ MEMORY = 16 * 2**20  # bytes of HTML that one process keeps
 ENTRY = 200
 VERSION_DIGITS = 4
 
+STORED = "SELECT key, html FROM annotation_renderedtext WHERE key = ANY(%s)"
 KEEP = """
 INSERT INTO annotation_renderedtext (key, html)
 SELECT * FROM unnest(%s::text[], %s::text[])
@@ -78,14 +79,32 @@ def html_of(texts: Collection[str]) -> dict[str, str]:
     when some were never rendered. Texts beyond the renderer's limit are escaped each
     time: that takes less than reading them back.
     """
-    rich = {text: key_of(text) for text in set(texts) if is_rich(text)}
-    html = latest.get(rich.values())
-    html |= _stored([key for key in rich.values() if key not in html])
-    new = {key: render(text) for text, key in rich.items() if key not in html}
-    _keep(new)
-    html |= new
+    keys = _keys(texts)
+    html = latest.get(keys.values())
+    html |= _stored([key for key in keys.values() if key not in html])
+    html |= _made(keys, html)
     latest.put(html)
-    return {text: html[rich[text]] if text in rich else render(text) for text in texts}
+    return {text: html[keys[text]] if text in keys else render(text) for text in texts}
+
+
+def write_down(texts: Collection[str]) -> None:
+    """Render what the table does not hold yet, for whoever is shown it later.
+
+    This process' memory stays as it is. One SELECT, and one INSERT if need be.
+    """
+    keys = _keys(texts)
+    _made(keys, _stored(list(keys.values())))
+
+
+def forget(texts: Collection[str]) -> None:
+    """Delete the HTML of these texts. One statement.
+
+    Also of a text that another prompt shares: it is rendered again when it is next
+    shown. A process' memory holds HTML by the hash of its text, and nobody asks for it
+    without the text.
+    """
+    keys = [key_of(text) for text in texts]
+    RenderedText.objects.filter(key__in=keys).delete()
 
 
 def key_of(text: str, version: int = VERSION) -> str:
@@ -100,11 +119,24 @@ def drop_outdated() -> int:
     return RenderedText.objects.filter(key__lt=oldest).delete()[0]
 
 
+def _keys(texts: Collection[str]) -> dict[str, str]:
+    """Text → key, of the texts that are worth keeping."""
+    return {text: key_of(text) for text in set(texts) if is_rich(text)}
+
+
 def _stored(keys: list[str]) -> dict[str, str]:
     if not keys:
         return {}
-    rows = RenderedText.objects.filter(key__in=keys)
-    return dict(rows.values_list("key", "html"))
+    with connection.cursor() as cursor:
+        cursor.execute(STORED, [keys])
+        return dict(cursor.fetchall())
+
+
+def _made(keys: Mapping[str, str], html: Mapping[str, str]) -> dict[str, str]:
+    """Key → HTML of the texts that have none; written down as well."""
+    new = {key: render(text) for text, key in keys.items() if key not in html}
+    _keep(new)
+    return new
 
 
 def _keep(html: Mapping[str, str]) -> None:

@@ -17,14 +17,13 @@ from annotation.models import (
     AssignmentState,
     ProblemReport,
     Prompt,
-    RenderedText,
     Response,
     Skip,
     SkipReason,
     Takedown,
     User,
 )
-from annotation.rendered import key_of
+from annotation.rendered_prompts import forget_prompts
 from annotation.skips import reject_prompt
 from annotation.slots import HELD, lock_prompt
 
@@ -58,7 +57,7 @@ def erase_prompt(prompt: Prompt, *, reason: str, user: User | None) -> bool:
     reject_prompt(locked, reason="Taken down.", user=user)
     new_tokens(lock_rows(rows))
     _close_held(prompt)
-    _forget_html(prompt)
+    forget_prompts([prompt.pk])
     Response.objects.filter(prompt=prompt).update(text=TOMBSTONE, params={})
     Prompt.objects.filter(pk=prompt.pk).update(messages=TOMBSTONE_MESSAGES, metadata={})
     blank_skips(Skip.objects.filter(assignment__prompt=prompt))
@@ -104,12 +103,3 @@ def _close_held(prompt: Prompt) -> None:
         closed_at=Now(),
         shown_at=Coalesce(F("shown_at"), F("claimed_at"), Now()),
     )
-
-
-def _forget_html(prompt: Prompt) -> None:
-    """Also what a text that another prompt shares was rendered to: that one is
-    rendered again when it is next shown. A worker's memory holds HTML by the hash of
-    its text, and nobody asks for it without the text."""
-    texts = [turn["content"] for turn in prompt.messages]
-    texts += Response.objects.filter(prompt=prompt).values_list("text", flat=True)
-    RenderedText.objects.filter(key__in=[key_of(text) for text in texts]).delete()

@@ -10,6 +10,7 @@ from celery.signals import worker_shutting_down
 from annotation import jobs
 from annotation.answering import answer_prompts
 from annotation.models import GenerationRun
+from annotation.rendered_prompts import render_some
 
 
 @shared_task
@@ -22,6 +23,17 @@ def generate_responses(run_id: int) -> None:
     if run is not None:
         with jobs.sigterm_asks_to_stop():
             answer_prompts(run, load=sft.load)
+
+
+@shared_task
+def render_import(import_id: int, after: int = 0) -> None:
+    """Render what an import brought, a second's work at a time: others wait behind it.
+
+    Each message sends the next one, with the key of the prompt that it came to.
+    """
+    last = render_some(import_id, after=after)
+    if last is not None:
+        render_import.delay(import_id, last)
 
 
 @shared_task

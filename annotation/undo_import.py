@@ -22,6 +22,7 @@ from annotation.models import (
     User,
 )
 from annotation.overlap import lock_overlap
+from annotation.rendered_prompts import forget_prompts
 from annotation.skips import reject_prompt
 
 AT_ONCE: Final = 1_000
@@ -149,6 +150,7 @@ def _chunks(keys: list[int]) -> Sequence[list[int]]:
 def _remove(prompts: list[int]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(CLOSE_OPEN, [prompts])
+    forget_prompts(prompts)
     Response.objects.filter(prompt__in=prompts).delete()
     Prompt.objects.filter(pk__in=prompts).delete()
 

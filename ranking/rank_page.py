@@ -45,20 +45,35 @@ class Flag:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
-    """One response, its fields as they were sent, and whether it must be mended."""
+class Frame:
+    """What stands around a response's text: its fields as they were sent, and whether
+    it must be mended. The same for many responses."""
 
     letter: str
-    html: str
-    raw: str  # the text as it was written, as HTML
     blank: bool
     long: bool
-    words: int | None  # None unless the project shows how long texts are
+    counted: bool  # whether the project shows how long texts are
     twin: str  # the first letter with the very same text, "" if there is none before
     tier: str
     rating: str
     flags: tuple[Flag, ...]
     wrong: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """One response."""
+
+    frame: Frame
+    html: str
+    raw: str  # the text as it was written, as HTML
+    words: int
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What is shown of the text itself, as HTML."""
+        words = "1 word" if self.words == 1 else f"{self.words} words"
+        return {"html": self.html, "raw": self.raw, "words": words}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +121,9 @@ def page_of(
         "turns": turns_of(assignment.prompt.messages, html),
         "instructions_html": html[told.text] if told else "",
         "cards": cards,
-        "letters": tuple(card.letter for card in cards),
+        "letters": tuple(card.frame.letter for card in cards),
         "tiers": tuple(str(tier) for tier in range(1, len(responses) + 1)),
+        "rate_first": assignment.project.rate_first,
         "with_flags": bool(assignment.project.flags),
         "asked": seal(assignment.project, assignment.token),
         "kept": kept,
@@ -131,17 +147,20 @@ def _cards(
         twin = first_with.setdefault(text, letter)
         cards.append(
             Card(
-                letter=letter,
+                frame=Frame(
+                    letter=letter,
+                    blank=is_blank(text),
+                    long=is_long(text),
+                    counted=project.show_word_counts,
+                    twin="" if twin == letter else twin,
+                    tier=kept.tiers.get(letter, ""),
+                    rating=kept.ratings.get(letter, ""),
+                    flags=_flags(project, kept.flags.get(letter, ())),
+                    wrong=letter in wrong,
+                ),
                 html=html[text],
                 raw=raw_html(text),
-                blank=is_blank(text),
-                long=is_long(text),
-                words=len(text.split()) if project.show_word_counts else None,
-                twin="" if twin == letter else twin,
-                tier=kept.tiers.get(letter, ""),
-                rating=kept.ratings.get(letter, ""),
-                flags=_flags(project, kept.flags.get(letter, ())),
-                wrong=letter in wrong,
+                words=len(text.split()),
             )
         )
     return cards

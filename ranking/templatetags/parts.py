@@ -1,6 +1,6 @@
 """Parts of the ranking page that hang on a few values, the same on every page."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 
 from django import template
@@ -9,7 +9,8 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 register = template.Library()
-MOST_PARTS = 2_048  # 1 or 2 kB each; a project with its flags takes some hundred
+MOST_PARTS = 2_048  # 1 to 5 kB each; a project with its flags takes some hundred
+EDGE = "\0"  # of a text's place in a frame; Postgres stores no text that holds it
 
 
 @register.simple_tag
@@ -27,3 +28,25 @@ def part(name: str, **values: Hashable) -> SafeString:
 @lru_cache(MOST_PARTS)
 def _rendered(name: str, values: tuple[tuple[str, Hashable], ...]) -> SafeString:
     return render_to_string(name, dict(values))
+
+
+@register.simple_tag
+def frame(name: str, texts: Mapping[str, str], **values: Hashable) -> SafeString:
+    """The same for a part around texts, which differ from page to page.
+
+    Its template writes them as `{{ name }}`, and must not ask anything of them. They
+    are HTML already.
+    """
+    render = _framed.__wrapped__ if settings.DEBUG else _framed
+    pieces = list(render(name, tuple(texts), tuple(values.items())))
+    pieces[1::2] = [texts[place] for place in pieces[1::2]]
+    return SafeString("".join(pieces))
+
+
+@lru_cache(MOST_PARTS)
+def _framed(
+    name: str, texts: tuple[str, ...], values: tuple[tuple[str, Hashable], ...]
+) -> tuple[str, ...]:
+    """What stands around the texts; every second piece is the name of a text."""
+    places = {text: f"{EDGE}{text}{EDGE}" for text in texts}
+    return tuple(render_to_string(name, dict(values) | places).split(EDGE))

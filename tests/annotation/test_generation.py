@@ -31,9 +31,11 @@ from annotation.models import (
     Membership,
     Project,
     Prompt,
+    RenderedText,
     Response,
     Takedown,
 )
+from annotation.rendered import key_of
 from annotation.sampling import (
     GenerationSettings,
     ModelUnusableError,
@@ -150,6 +152,11 @@ def test_a_run_writes_responses_with_provenance_and_opens_slots(
     response = Response.objects.get(prompt=waiting[0], external_id="r1")
     assert (response.text, response.model) == ("text 0", "tiny")
     assert response.params == {"seed": 0, "attempt": 1}
+    rendered = RenderedText.objects.values_list("key", flat=True)
+    assert set(rendered) >= {
+        key_of("text 0"),
+        key_of(waiting[0].messages[0]["content"]),
+    }
 
 
 def test_prompts_that_have_responses_are_left_alone(

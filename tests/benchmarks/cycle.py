@@ -1,9 +1,12 @@
 """What one label costs: the page with its claim, and the submission.
 
 CPU time is that of one web process and all of Postgres, per cycle, from the kernel's
-books. The same labeler works through two web processes in turn, one that keeps its
-connection and one that opens a new one for every request, beside bare `SELECT 1` round
-trips, so that the figure can be compared with one from another machine.
+books. The prompts' Markdown was made HTML before, as a worker does after an import:
+what that costs has a line of its own, and is in none of the others.
+
+The same labeler works through two web processes in turn, one that keeps its connection
+and one that opens a new one for every request, beside bare `SELECT 1` round trips, so
+that the figure can be compared with one from another machine.
 """
 
 import time
@@ -51,8 +54,11 @@ def measure(size: Size) -> list[Figure]:
     """All figures of a label, on a site of its own."""
     with fresh_site() as site:
         session = site.seed(prompt_lines(size.prompts))
+        rendering = _milliseconds(
+            "Markdown of a prompt, once, in a worker", [site.render_ahead()]
+        )
         statements = _statements(site, session, size.logged)
-        return statements + _costs(site, session, size)
+        return [*statements, *_costs(site, session, size), rendering]
 
 
 # --- Statements -------------------------------------------------------------------

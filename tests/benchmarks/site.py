@@ -70,7 +70,15 @@ class Site:
         """Make the database, static files, a project; its labeler's session."""
         file = self.places.var_dir / "prompts.jsonl"
         file.write_text("\n".join(lines))
-        script = f"from tests.benchmarks import seeding; seeding.main({str(file)!r})"
+        return self._seeding(f"main({str(file)!r})")
+
+    def render_ahead(self) -> float:
+        """Render what was seeded, as a worker does; CPU milliseconds a prompt."""
+        return float(self._seeding("render_ahead()"))
+
+    def _seeding(self, call: str) -> str:
+        """Call a function of `tests.benchmarks.seeding`; the last word it prints."""
+        script = f"from tests.benchmarks import seeding; seeding.{call}"
         done = subprocess.run(
             [sys.executable, "manage.py", "shell", "--no-imports", "-c", script],
             cwd=ROOT,

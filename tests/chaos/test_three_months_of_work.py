@@ -122,7 +122,6 @@ def full_pages(project: Project) -> Pages:
         project,
         prompt=("prompt", {"pk": split.prompt}),
         prompt_consensus=("prompt_consensus", {"pk": split.prompt}),
-        disagreement_prompt=("disagreement_prompt", {"pk": split.prompt}),
         dataset=("dataset", {"name": Dataset.objects.earliest("pk").name}),
     )
     named = {
@@ -183,7 +182,6 @@ def test_a_page_with_little_to_say_says_what_to_do(
             project,
             card=card,
             prompt=("prompt", prompt),
-            disagreement_prompt=("disagreement_prompt", prompt),
             prompt_consensus=("prompt_consensus", prompt),
         )
     look_at(visit, admin, pages, fill.__name__)

@@ -1,9 +1,11 @@
 """Parts of the ranking page that are rendered once for the few values they hang on."""
 
+from dataclasses import replace
+
 from django.template import Context, Template
 from django.test import override_settings
 
-from ranking.rank_page import Flag
+from ranking.rank_page import Card, Flag, Frame
 from ranking.templatetags import parts
 
 RATING = "ranking/_rating.html"
@@ -46,3 +48,58 @@ def test_while_templates_are_written_each_page_shows_them_anew() -> None:
     parts._rendered.cache_clear()
     included(RATING, letter="C", rating="4")
     assert parts._rendered.cache_info().currsize == 0
+
+
+# --- Frames -----------------------------------------------------------------------
+
+FRAME = Frame(
+    letter="A",
+    blank=False,
+    long=True,
+    counted=True,
+    twin="",
+    tier="",
+    rating="",
+    flags=(),
+    wrong=False,
+)
+CARD = Card(frame=FRAME, html="<p>x</p>", raw="x", words=1)
+A_CARD = Template(
+    '{% load parts %}{% frame "ranking/_response.html" card.texts card=card.frame %}'
+)
+
+
+def shown(card: Card) -> str:
+    return A_CARD.render(Context({"card": card}))
+
+
+def test_what_stands_around_a_text_is_rendered_once_for_all_texts() -> None:
+    parts._framed.cache_clear()
+    one = shown(CARD)
+    other = shown(replace(CARD, html="<p>&lt;y&gt; \0html\0</p>", raw="y", words=250))
+    assert '<div class="rich" dir="auto"><p>x</p></div>' in one
+    assert "<p>&lt;y&gt; \0html\0</p></div>" in other
+    assert '<div class="raw" dir="auto">y</div>' in other
+    assert '<span class="hint">1 word</span>' in one
+    assert "Show all 250 words<" in other
+    assert parts._framed.cache_info().misses == 1
+
+
+def test_another_frame_is_another_one() -> None:
+    assert 'aria-invalid="true"' not in shown(CARD)
+    wrong = replace(CARD, frame=replace(FRAME, wrong=True))
+    assert 'aria-invalid="true"' in shown(wrong)
+
+
+def test_what_stands_in_a_frame_is_escaped_and_its_texts_are_html_already() -> None:
+    flags = (Flag("<b>", on=True),)
+    card = shown(replace(CARD, frame=replace(FRAME, flags=flags)))
+    assert 'value="&lt;b&gt;" checked' in card
+    assert "<p>x</p>" in card
+
+
+@override_settings(DEBUG=True)
+def test_while_templates_are_written_frames_are_made_anew_too() -> None:
+    parts._framed.cache_clear()
+    shown(CARD)
+    assert parts._framed.cache_info().currsize == 0

@@ -66,7 +66,7 @@ DRAWN = re.compile(
 # Of the addresses that a researcher reads, those that name labelers.
 NAMING = {
     *("agreement", "api_agreement", "agreement_pictures", "habits", "dashboard_csv"),
-    *("dashboard_figure", "prompt_consensus", "disagreement_prompt"),
+    *("dashboard_figure", "prompt_consensus"),
 }
 
 
@@ -227,7 +227,7 @@ def test_a_researcher_cannot_ask_whether_somebody_of_that_name_works_here(
     browser = browser_of(worked.researcher.user)
     there, not_there = worked.labeler.name, "Zqname nobody"
     for parameter in ("labeler", "without_labeler"):
-        for name in sorted(NAMING - {"prompt_consensus", "disagreement_prompt"}):
+        for name in sorted(NAMING - {"prompt_consensus"}):
             address = next(at for n, at in addresses(worked, "researcher") if n == name)
             answers = {
                 answer(browser, f"{address}?{parameter}=", word)
