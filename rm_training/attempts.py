@@ -115,26 +115,31 @@ def _train(run: TrainingRun, reporter: AttemptReporter) -> TrainingResult:
 def _examples(run: TrainingRun) -> list[Example]:
     """The run's dataset, read from the very file that people download.
 
-    1. What an earlier attempt left goes: its worker was killed while it read.
+    1. What earlier attempts left goes: their workers were killed while they read. Never
+       what a later one writes, should this worker only have been asleep.
     2. A dataset that has lost something is refused before anything is written.
     3. The file goes as soon as it is read. A takedown of that moment either removes it
        under our hands, or is seen afterwards: its texts are not learned from.
 
     Raises ExportRefused, DataError, OSError.
     """
-    folder = data_folder(run)
-    shutil.rmtree(folder, ignore_errors=True)
-    copy = folder / f"attempt-{run.attempt}"
+    for number in range(1, run.attempt):
+        shutil.rmtree(_copies(run, number), ignore_errors=True)
+    mine = _copies(run, run.attempt)
     try:
-        write(run.dataset, kind="rankings", format="jsonl", out=copy)
-        examples = read_examples(copy)
+        write(run.dataset, kind="rankings", format="jsonl", out=mine / "data")
+        examples = read_examples(mine / "data")
     except (OSError, DataError):
         refuse_if_lost(run.dataset)
         raise
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(mine, ignore_errors=True)
     refuse_if_lost(run.dataset)
     return examples
+
+
+def _copies(run: TrainingRun, attempt: int) -> Path:
+    return data_folder(run) / f"attempt-{attempt}"
 
 
 def metrics_of(result: TrainingResult) -> dict[str, Any]:

@@ -707,7 +707,7 @@ def test_a_run_whose_dataset_lost_a_prompt_refuses_to_go_on(
     carry_out(run, at_question(4, lambda: True))
     assert left_below_model_root(tmp_path) != []
     # What a worker leaves that is killed while it reads.
-    write(run.dataset, kind="rankings", out=data_folder(run) / "attempt-1")
+    write(run.dataset, kind="rankings", out=data_folder(run) / "attempt-1" / "data")
     with django_capture_on_commit_callbacks(execute=True):
         take_down_one()
     assert copies_of_datasets(tmp_path) == []
@@ -736,6 +736,23 @@ def test_what_is_taken_down_while_it_is_read_is_not_learned_from(
     questions = Questions()
     assert_refused(carry_out(new_run(ranked), questions), tmp_path)
     assert questions.asked == 0
+
+
+def test_a_worker_that_reads_late_leaves_the_next_ones_copy_alone(
+    ranked: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(ranked)
+    theirs = data_folder(run) / "attempt-2" / "data"
+
+    def overtaken(folder: Path) -> list[Example]:
+        steal(run)()
+        write(run.dataset, kind="rankings", out=theirs)
+        return read_examples(folder)
+
+    monkeypatch.setattr(attempts, "read_examples", overtaken)
+    carry_out(run)
+    assert (run.state, run.attempt) == ("running", 2)
+    assert {path.parent for path in copies_of_datasets(tmp_path)} == {theirs}
 
 
 def test_the_copy_of_a_dataset_is_gone_before_the_first_step(
