@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from math import comb
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 
 from ranking.conventions import ratio
-from ranking.gold import Score, share, sign
+from ranking.gold import Score, share
 from ranking.quality_intervals import beside, or_none, resampled
 from ranking.quality_lines import (
     AGREEMENT,
@@ -107,22 +109,48 @@ class Comparison:
 # --- Two rankings of one set ------------------------------------------------------
 
 
-def signs(ranks: Sequence[int]) -> tuple[int, ...]:
-    """-1, 0, 1 for each pair (first, second): better, tied, worse."""
-    return _signs(tuple(ranks))
+class Ordered(NamedTuple):
+    """The pairs (first, second) of one ranking, a bit for each: those in which the
+    first is better, and those in which the second is. What is in neither is tied.
+
+    A page with everybody's numbers looks at millions of pairs: of two rankings it
+    counts those ordered alike by two ANDs, not one by one.
+    """
+
+    first: int
+    second: int
+
+    @property
+    def strict(self) -> int:
+        """Pairs that are no ties."""
+        return self.first | self.second
 
 
-@lru_cache(maxsize=1 << 14)
-def _signs(ranks: tuple[int, ...]) -> tuple[int, ...]:
+def ordered(ranks: Sequence[int]) -> Ordered:
+    """Ranks 1, 2, 2 order the pairs (0, 1) and (0, 2), and tie (1, 2): 0b11 and 0."""
+    return _ordered(tuple(ranks))
+
+
+@lru_cache(maxsize=1 << 15)
+def _ordered(ranks: tuple[int, ...]) -> Ordered:
     """Every measure asks for those of the same rankings."""
-    return tuple(sign(a - b) for a, b in combinations(ranks, 2))
+    first = second = 0
+    for bit, (a, b) in enumerate(combinations(ranks, 2)):
+        if a < b:
+            first |= 1 << bit
+        elif b < a:
+            second |= 1 << bit
+    return Ordered(first, second)
 
 
 def same_again(first: Sequence[int], second: Sequence[int]) -> Score:
     """Two rankings of one prompt: pairs that both order strictly, and of these the
-    ones ordered the same."""
-    both = [a * b for a, b in zip(signs(first), signs(second), strict=True)]
-    return Score(both.count(1), both.count(1) + both.count(-1))
+    ones ordered the same. Raises ValueError where they rank different numbers."""
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} responses cannot be beside {len(second)}")
+    one, other = ordered(first), ordered(second)
+    same = (one.first & other.first) | (one.second & other.second)
+    return Score(same.bit_count(), (one.strict & other.strict).bit_count())
 
 
 def pooled(scores: Iterable[Score]) -> Score:
@@ -194,7 +222,11 @@ def median_pace(answers: Sequence[Answer]) -> float | None:
 
     One long break does not move it, as it moves the sums of `seconds_per_100_words`.
     """
-    paces = [100 * a.seconds / a.words for a in answers if a.seconds and a.words > 0]
+    paces = [
+        100 * a.seconds / a.words
+        for a in answers
+        if a.seconds is not None and a.words > 0
+    ]
     return median(paces) if paces else None
 
 
@@ -244,14 +276,17 @@ def tie_rate(answers: Sequence[Answer]) -> Comparison:
 
 
 def _longer_wins(ranks: Sequence[int], lengths: Sequence[int]) -> Score:
-    longer = [sign(b - a) for a, b in combinations(lengths, 2)]
-    won = [a * b for a, b in zip(signs(ranks), longer, strict=False)]
-    return Score(won.count(1), won.count(1) + won.count(-1))
+    """Lengths are none where they are not known."""
+    if not lengths:
+        return Score(0, 0)
+    shorter_wins = same_again(ranks, lengths)  # the shorter first, as the better rank
+    comparable = shorter_wins.comparable
+    return Score(comparable - shorter_wins.agree, comparable)
 
 
 def _tied(ranks: Sequence[int]) -> Score:
-    pairs = signs(ranks)
-    return Score(pairs.count(0), len(pairs))
+    pairs = comb(len(ranks), 2)
+    return Score(pairs - ordered(ranks).strict.bit_count(), pairs)
 
 
 def _compared(

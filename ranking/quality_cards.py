@@ -23,7 +23,7 @@ from ranking.quality_sittings import Fatigue, fatigue
 # The latest ones: what a person did years ago says little of today, and a page that
 # somebody waits for must not grow with it.
 MOST_RANKINGS: Final = 2_000
-MOST_LISTED: Final = 250  # on a page with everybody's
+MOST_LISTED: Final = 100  # on a page with everybody's
 NO_GOLD: Final = "no gold prompt was ranked"
 
 
@@ -73,7 +73,7 @@ class Card:
 
 
 def labeler_card(labeler: Membership, *, since: datetime | None = None) -> Card:
-    """The card of one labeler, of a membership with its project. Seven queries.
+    """The card of one labeler, of a membership with its project. Eight queries.
 
     `since` leaves out their own rankings of before; those of others stand beside them
     whenever they came. Theirs are read also where they are withdrawn: the card says
@@ -89,7 +89,7 @@ def labeler_card(labeler: Membership, *, since: datetime | None = None) -> Card:
 
 
 def answers_of(labeler: Membership) -> Answers:
-    """What one labeler answered, as their card counts it. Four queries."""
+    """What one labeler answered, as their card counts it. Five queries."""
     return _answers_of(labeler, Filters(labelers=frozenset({labeler.pk})))
 
 
@@ -104,7 +104,7 @@ def _answers_of(labeler: Membership, filters: Filters) -> Answers:
 def cards(
     project: Project, people: Sequence[Membership], filters: Filters
 ) -> list[Card]:
-    """The cards of many, of each one's latest MOST_LISTED rankings that match. Seven
+    """The cards of many, of each one's latest MOST_LISTED rankings that match. Eight
     queries, whatever their number.
 
     Rankings that are withdrawn count for nothing here: whose are has an empty card.
@@ -126,13 +126,16 @@ def cards(
 
 
 def _answers(project: Project, latest: RankingQuerySet) -> defaultdict[int, Answers]:
-    """Beside everything that counts on the same prompts, whatever the filters."""
-    chosen = latest.values("pk")
-    on_the_same = Ranking.objects.filter(pk__in=chosen).values("assignment__prompt")
+    """Beside everything that counts on the same prompts, whatever the filters.
+
+    Which ones are the latest is asked once, for it looks at all that everybody ranked:
+    as a subquery it would be asked for each of the statements that start from it.
+    """
+    chosen = dict(latest.values_list("pk", "assignment__prompt"))
     return answers_by_labeler(
-        Ranking.objects.filter(pk__in=chosen),
+        Ranking.objects.filter(pk__in=list(chosen)),
         beside=rankings_that_count(project, Filters()).filter(
-            assignment__prompt__in=on_the_same
+            assignment__prompt__in=set(chosen.values())
         ),
     )
 

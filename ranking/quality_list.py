@@ -49,7 +49,7 @@ class Row:
 
 
 def labelers_list(project: Project, filters: Filters) -> list[Row]:
-    """Everybody who ranks, by name; numbers of what matches. Nine queries, whatever
+    """Everybody who ranks, by name; numbers of what matches. Ten queries, whatever
     their number."""
     people = list(_people(project))
     did = _activity(project)

@@ -47,7 +47,7 @@ LATEST_SHOWN: Final = 10
 @never_cache
 @for_members(Role.ADMIN)
 def card(member: Member, membership_id: int) -> HttpResponse:
-    """Everything known of how one labeler works. Twelve queries."""
+    """Everything known of how one labeler works. Thirteen queries."""
     labeler = _labeler_of(member, membership_id)
     found = labeler_card(labeler)
     work = found.answers.work
@@ -77,7 +77,7 @@ def card(member: Member, membership_id: int) -> HttpResponse:
 def card_figure(
     member: Member, membership_id: int, picture: str, theme: str, width: str
 ) -> HttpResponse:
-    """A picture of the card; 304 while it shows what the browser has. Six queries."""
+    """A picture of the card; 304 while it shows what the browser has. Seven queries."""
     # matplotlib takes half a second to load: most web processes never need it.
     from ranking import quality_charts  # noqa: PLC0415
     from ranking.drawing import svg  # noqa: PLC0415

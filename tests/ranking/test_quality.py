@@ -16,6 +16,7 @@ from ranking.quality import (
     habits,
     hurried,
     length_bias,
+    median_pace,
     position_bias,
     seconds_per_100_words,
     self_consistency,
@@ -185,6 +186,18 @@ def test_seconds_for_a_hundred_words_are_sums_then_one_division() -> None:
     assert found.interval is not None
     assert 15 <= found.interval[0] < 30 < found.interval[1] <= 45
     assert found.verdict is Verdict.NO_LINE
+
+
+def test_a_ranking_that_took_no_time_counts_in_the_median_pace() -> None:
+    """Submitted the moment it was shown: 0, 0 and 30 seconds for 100 words."""
+    rows = [
+        Answer(prompt=n, at=n, ranks=STRICT, seconds=seconds, words=100)
+        for n, seconds in enumerate([0.0, 0.0, 30.0])
+    ]
+    assert median_pace(rows) == 0
+    untimed = Answer(prompt=3, at=3, ranks=STRICT, words=100)
+    assert median_pace([*rows, untimed]) == 0
+    assert median_pace([untimed]) is None
 
 
 def test_hurried_rankings_are_a_share_with_an_interval() -> None:

@@ -93,18 +93,18 @@ def test_the_rest_of_the_card_by_hand(worked: Project, alice: Membership) -> Non
     ]
 
 
-def test_it_takes_seven_queries_whatever_there_is(
+def test_it_takes_eight_queries_whatever_there_is(
     worked: Project, alice: Membership, django_assert_num_queries: Any
 ) -> None:
     member = Membership.objects.select_related("project").get(pk=alice.pk)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         labeler_card(member)
     carol = make_member(worked, "carol", Role.LABELER)
     for number in range(5):
         prompt = make_prompt(worked, f"more{number}")
         store_ranking(prompt, carol, STRICT)
         store_ranking(prompt, alice, STRICT)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         labeler_card(member)
 
 

@@ -270,7 +270,7 @@ def test_the_page_takes_a_fixed_number_of_queries(
     Project.objects.update(qualification_threshold=0.7)
     make_check(crowd, Purpose.QUALIFICATION, "q1")
     browser = signed_in(admin)
-    with django_assert_num_queries(11) as made:
+    with django_assert_num_queries(12) as made:
         page = browser.get("/p/tides/labelers/?sort=-agreement&k=4").content.decode()
     assert len(made) <= 15
     assert 'aria-sort="descending"><a href="?sort=agreement&amp;k=4"' in page
@@ -278,7 +278,7 @@ def test_the_page_takes_a_fixed_number_of_queries(
         labeler = make_member(crowd, f"more{number}", Role.LABELER)
         store_ranking(make_prompt(crowd, f"m{number}"), labeler, STRICT)
         store_ranking(make_check(crowd, Purpose.GOLD, f"g{number}"), labeler, GOLD)
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         assert "more5" in browser.get("/p/tides/labelers/").content.decode()
 
 
