@@ -5,7 +5,14 @@ import signal
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import claiming, cycle, first_key, looking, reporting
+from tests.benchmarks import (
+    claiming,
+    consensus,
+    cycle,
+    first_key,
+    looking,
+    reporting,
+)
 from tests.benchmarks.figures import Figure, table
 
 FEW = cycle.Size(rounds=2, cycles=2, logged=2, trips=20)
@@ -31,6 +38,11 @@ BENCHMARKS: dict[str, Callable[[bool], bool]] = {
     ),
     "dashboards": lambda few: bool(
         looking.main(FEW_PROMPTS, rounds=1) if few else looking.main()
+    ),
+    consensus.NAME: lambda few: _missed(
+        consensus.measure(consensus.BESIDE_CHOIX, rounds=1)
+        if few
+        else consensus.measure()
     ),
 }
 

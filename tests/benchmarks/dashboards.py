@@ -23,7 +23,10 @@ from tests.benchmarks.reports import Books, build, postmaster
 NAME: Final = "dashboards"
 MOST_STATEMENTS: Final = 15
 MOST_MILLISECONDS: Final = 300.0
-PAGES: Final = ("", "agreement/", "habits/", "disagreement/")
+PAGES: Final = (
+    *("dashboard/", "dashboard/agreement/", "dashboard/habits/"),
+    *("dashboard/disagreement/", "labelers/"),
+)
 
 
 def measure(prompts: int, rounds: int) -> None:
@@ -36,9 +39,7 @@ def measure(prompts: int, rounds: int) -> None:
     figures = [
         figure
         for page in PAGES
-        for figure in _of_page(
-            browser, f"/p/{project.slug}/dashboard/{page}", books, rounds
-        )
+        for figure in _of_page(browser, f"/p/{project.slug}/{page}", books, rounds)
     ]
     print(table(figures), flush=True)
     sys.exit(any(figure.missed for figure in figures))

@@ -16,6 +16,7 @@ from tests.test_benchmarks import ROOT, bench
         ("cycle", ["SQL statements, submit", "CPU, a draft", "cycle : SELECT 1"]),
         ("first_key", ["the script it runs", "first key"]),
         ("claiming", ["a newcomer", "who has done everything"]),
+        ("consensus", ["Kemeny : choix", "Kemeny : all weak orders"]),
         ("dashboards", ["statements, /p/report/dashboard/", "CPU, /p/report"]),
         ("report", ["CPU, the whole report", "report : COPY", "at its peak"]),
     ],
