@@ -80,6 +80,7 @@ def furnish(cast: Cast) -> dict[str, dict[str, Any]]:
         imported=1,
     )
     Prompt.objects.filter(pk=prompt.pk).update(came_with=kept)
+    ranked = cast.project.prompt_set.get(external_id="p3")
     return {
         "undo_import": {"pk": kept.pk},
         "labeler": {"membership_id": cast.labeler.pk},
@@ -88,7 +89,8 @@ def furnish(cast: Cast) -> dict[str, dict[str, Any]]:
         "member_access": {"membership_id": cast.labeler.pk},
         "training_feedback": {"token": check.token},
         "prompt": {"pk": prompt.pk},
-        "prompt_consensus": {"pk": cast.project.prompt_set.get(external_id="p3").pk},
+        "prompt_consensus": {"pk": ranked.pk},
+        "disagreement_prompt": {"pk": ranked.pk},
         "forget_labeler": {"membership_id": cast.labeler.pk},
         "take_prompt_down": {"pk": prompt.pk},
         "dataset": {"name": freeze(cast.project).name},

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import resolve
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 from knox.models import AuthToken
 
 from annotation.models import Membership
+from tests.test_access_matrix import ROWS
 
 FLOW = {
     "/api/v1/projects/{slug}/claim": {"post"},
@@ -41,6 +43,19 @@ def test_the_schema_is_valid_and_nothing_had_to_be_guessed() -> None:
     )
     paths = {path: set(verbs) for path, verbs in schema["paths"].items()}
     assert {path: paths.get(path) for path in FLOW} == FLOW
+
+
+def test_somebody_decided_who_may_use_each_operation_of_the_schema() -> None:
+    """S8: what programs are told of is in the access matrix, verb by verb, and nothing
+    of the API is there that programs are not told of."""
+    told = {}
+    for path, verbs in whole_schema()["paths"].items():
+        name = resolve(path.format(slug="tides", token="a-token")).url_name
+        told[name] = {verb.upper() for verb in verbs}
+    decided = {
+        name: set(row.answers) for name, row in ROWS.items() if name.startswith("api_")
+    }
+    assert told == decided
 
 
 def test_the_answers_of_a_submission_are_told_apart() -> None:
