@@ -143,7 +143,7 @@ def test_the_page_says_what_a_weight_is(
     address = f"/p/tides/prompts/{judged.pk}/consensus/"
     page = signed_in(admin).get(address).content.decode()
     assert "Weighted by labeler" in page
-    assert "by 366 pairs that others ordered too" in page
+    assert "from 366 pairs that others ordered too" in page
     theirs = signed_in(researcher).get(address).content.decode()
     assert f"{judged.project.pseudonym(alice.pk)} counts" in theirs
     assert "alice" not in theirs
