@@ -149,7 +149,8 @@ class WholeJob:
     def read_agreement(self, page: Page) -> None:
         """Both ranked by position and saw different orders, so they rarely agree; what
         matters is that every comparison is there."""
-        go(page, "Agreement")
+        go(page, "Dashboard")
+        page.get_by_role("link", name="Full report").click()
         main = page.locator("main")
         expect(main).to_contain_text("by 2 labelers")
         prompts = len(chosen_prompts())
