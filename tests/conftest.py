@@ -26,6 +26,7 @@ from annotation.models import (
 )
 from annotation.queue import open_slots
 from tests.browser import find_browser
+from tests.emptying import empty_instead_of_truncating
 from tests.loopback_only import sitecustomize as loopback_only
 from tests.real_data import real_data
 
@@ -59,6 +60,7 @@ def django_db_setup(
 ) -> Iterator[None]:
     """The test database goes at the end, also when a thread of a live server or a
     process that was killed holds a connection a moment longer."""
+    empty_instead_of_truncating()
     yield
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(

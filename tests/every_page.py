@@ -30,6 +30,7 @@ NO_PAGES = {
         "api_agreement",
         "api_own_agreement",
         "api_history",
+        "api_imports",
         "api_compare",
         "generation_progress",
         "run_live",
