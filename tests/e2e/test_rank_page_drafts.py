@@ -85,6 +85,30 @@ def test_a_draft_whose_answer_was_lost_is_no_conflict(
     devices[0].said.clear()
 
 
+def test_the_same_work_here_and_on_the_server_is_no_conflict(
+    devices: tuple[Visit, Visit],
+) -> None:
+    """The page was loaded again before it heard that its draft was stored."""
+    page = devices[0].page
+
+    def lose_the_answer() -> None:
+        page.route(DRAFT, lambda route: (route.fetch(), route.abort())[1], times=1)
+        press(page, "1")
+
+    with page.expect_event("requestfailed"):
+        lose_the_answer()
+    assert Draft.objects.get().rev == 1
+    page.reload()
+    for _ in range(100):
+        if Draft.objects.get().rev == 2:
+            break
+        page.wait_for_timeout(50)
+    assert Draft.objects.get().content["ranks"] == {"A": 1}
+    assert Draft.objects.get().rev == 2
+    expect(page.locator("#alert")).to_be_empty()
+    devices[0].said.clear()
+
+
 def test_leaving_the_page_saves_what_the_pause_held_back(
     devices: tuple[Visit, Visit],
 ) -> None:

@@ -79,11 +79,7 @@ async function save(how) {
       failed = true;
       sent = body.ranks;
       later(AFTER_A_FAILURE);
-    } else if (answer.draft && [sent, tiers].map(write).includes(write(answer.draft.ranks))) {
-      // Our own, whose answer was lost, or the same work: nothing to choose.
-      adopt(answer.rev);
-      later(0);
-    } else if (answer.draft) differ(answer);
+    } else if (answer.draft) choose(answer);
   }
   keepHere();
 }
@@ -94,18 +90,24 @@ function adopt(newest) {
   if (!rev) form.replace.value = "on";
 }
 
-// Two rankings of one prompt: both are shown, and the labeler chooses.
-function differ({ rev: newest, draft }) {
+// Two rankings of one prompt: both are shown, and the labeler chooses. Where the other
+// is our own, whose answer was lost, or the same work, there is nothing to choose.
+function choose({ rev: newest, draft }) {
+  if ([sent, tiers].map(write).includes(write(draft.ranks))) {
+    adopt(newest);
+    later(0);
+    return;
+  }
   const both = [draft.ranks, tiers].map((order) => write(order) || words("nothing"));
-  const choose = (label, use) =>
+  const offer = (label, use) =>
     button(words(label), () => {
       adopt(newest);
       use();
       warn();
       save();
     });
-  const keep = choose("keep", () => {});
-  warn(words("changed", ...both), keep, " ", choose("take", () => fill(draft)));
+  const keep = offer("keep", () => {});
+  warn(words("changed", ...both), keep, " ", offer("take", () => fill(draft)));
 }
 
 const leave = () => unsaved && save({ keepalive: true });
@@ -135,7 +137,7 @@ export function keepDrafts(queued) {
   const restored = isBehind && !unsaved ? server : here;
   if (!restored) return "";
   fill(restored);
-  if (isBehind && unsaved) differ({ rev: server.rev, draft: server });
+  if (isBehind && unsaved) choose({ rev: server.rev, draft: server });
   else leave();
   showSaved("saved", restored.at ?? restored.saved_at);
   return time(restored.at ?? restored.saved_at);
