@@ -23,20 +23,11 @@ ACCOUNTS = ("labeler", "site_admin")
 # Answers that are no pages of their own: probes, files, JSON, and the parts that
 # scripts put into pages.
 NO_PAGES = {
+    *(name for name in ROWS if name.startswith("api_")),
     *("livez", "readyz", "hours_csv", "dataset_file", "run_metrics", "run_figure"),
     *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
-    *(
-        "api_schema",
-        "api_agreement",
-        "api_own_agreement",
-        "api_history",
-        "api_imports",
-        "api_compare",
-        "generation_progress",
-        "run_live",
-        "api_changes",
-    ),
     *("dashboard_csv", "dashboard_figure", "second_factor_picture"),
+    *("generation_progress", "run_live"),
 }
 # Measured in every state by a file of its own: test_rank_page_for_everybody.
 RANK_PAGES = {"rank", "rank_prompt"}
