@@ -1,29 +1,19 @@
-"""The dashboards: how far a project is, how far people agree, what splits them.
+"""The dashboards: how far a project is, how far people agree, and their habits."""
 
-Every number is summed from the prompts' summary rows; no page reads the rankings.
-"""
-
-import csv
-import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
-from django.db import connection
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils.cache import get_conditional_response
 from django.utils.html import format_html_join
-from django.utils.http import quote_etag
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
-from annotation.models import Membership, Role
 from ranking.agreement import accuracy_band
-from ranking.csv_cells import neutral
 from ranking.dashboard_numbers import (
     Cell,
     Estimate,
@@ -32,64 +22,23 @@ from ranking.dashboard_numbers import (
     tie_rate,
     vs_others,
 )
-from ranking.dashboards import distinct_names
-from ranking.filters import Filters, InvalidFilter, filters_from_query
+from ranking.dashboard_sums import (
+    READERS,
+    Asked,
+    answered,
+    names_of,
+    source_of,
+    tags_of,
+)
 from ranking.forecast import forecast
-from ranking.pictures import OF_AGREEMENT, OF_HABITS, PICTURES, Picture, Source
+from ranking.pictures import OF_AGREEMENT, OF_HABITS
 from ranking.pictures import throughput as throughput_picture
 from ranking.queue_health import done_by_day, work_of
-from ranking.rank_table import IntArray
-from ranking.summaries import tallies_of
 from ranking.tallies import Tallies
 from ranking.templatetags.numbers import percent
 
-READERS: Final = (Role.RESEARCHER, Role.ADMIN)
-THEMES: Final = ("light", "dark")
-WIDTHS: Final = ("wide", "narrow")
 DRIFT_DAYS: Final = 28
 MOST_IN_MATRIX: Final = 40
-TAGS: Final = """
-SELECT tag, string_agg(int8send(prompt.id), '')
-FROM annotation_prompt prompt, unnest(prompt.tags) AS tag
-WHERE prompt.project_id = %s GROUP BY tag
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A page's member, what they asked for, and the sums that answer it."""
-
-    member: Member
-    filters: Filters
-    tallies: Tallies
-
-    @property
-    def context(self) -> dict[str, Any]:
-        """What every dashboard shows."""
-        return {
-            "member": self.member,
-            "query": self.member.request.GET,
-            "asked": self.member.request.GET.urlencode(),
-            "rankings": len(self.tallies.judged),
-        }
-
-
-Page = Callable[[Asked], HttpResponse]
-
-
-def answered(member: Member, page: Page) -> HttpResponse:
-    """The page over the rankings that were asked for; 400 for an unknown filter."""
-    query = member.request.GET
-    by_name = member.role == Role.ADMIN
-    try:
-        filters = filters_from_query(
-            member.project, query, pool="random", by_name=by_name
-        )
-    except InvalidFilter as error:
-        context = {"member": member, "query": query, "invalid": str(error)}
-        return render(member.request, "ranking/dashboard.html", context, status=400)
-    tallies = tallies_of(member.project, filters)
-    return page(Asked(member=member, filters=filters, tallies=tallies))
 
 
 @require_safe
@@ -113,7 +62,7 @@ def _overview(asked: Asked) -> HttpResponse:
         "headline": headline,
         "tie_rate": tie_rate(asked.tallies),
         "drift": drift(asked.tallies),
-        "picture": throughput_picture(_source(asked, names={}, tags={})),
+        "picture": throughput_picture(source_of(asked, names={}, tags={})),
     }
     return render(asked.member.request, "ranking/overview.html", context)
 
@@ -157,7 +106,7 @@ def agreement_pictures(member: Member) -> HttpResponse:
 
 def _agreement(asked: Asked) -> HttpResponse:
     names = names_of(asked)
-    source = _source(asked, names=names, tags=_tags(asked))
+    source = source_of(asked, names=names, tags=tags_of(asked))
     headline = source.overall
     people = vs_others(asked.tallies, names)
     context = asked.context | {
@@ -244,112 +193,10 @@ def habits(member: Member) -> HttpResponse:
 
 
 def _habits(asked: Asked) -> HttpResponse:
-    source = _source(asked, names=names_of(asked), tags={})
+    source = source_of(asked, names=names_of(asked), tags={})
     context = asked.context | {
         "here": "habits",
         "tie_rate": tie_rate(asked.tallies),
         "pictures": [picture(source) for picture in OF_HABITS],
     }
     return render(asked.member.request, "ranking/habits.html", context)
-
-
-@require_safe
-@for_members(*READERS)
-def dashboard_figure(
-    member: Member, picture: str, theme: str, width: str
-) -> HttpResponse:
-    """A picture as an image; 304 while its rows are what the browser has."""
-    # matplotlib takes half a second to load: most web processes never need it.
-    from ranking import charts  # noqa: PLC0415
-    from ranking.drawing import svg  # noqa: PLC0415
-
-    if picture not in PICTURES or theme not in THEMES or width not in WIDTHS:
-        raise Http404("No such figure.")
-
-    def page(asked: Asked) -> HttpResponse:
-        drawn = _picture(asked, picture)
-        etag = quote_etag(_version(drawn, f"{charts.STYLE_VERSION}.{theme}.{width}"))
-        response = get_conditional_response(member.request, etag=etag)
-        if response is None:
-            figure = charts.draw(drawn, dark=theme == "dark", narrow=width == "narrow")
-            response = HttpResponse(svg(figure), content_type="image/svg+xml")
-            response["ETag"] = etag
-        response["Cache-Control"] = "private, no-cache"
-        return response
-
-    return answered(member, page)
-
-
-def _version(picture: Picture, style: str) -> str:
-    said = f"{style}{picture!r}".encode()
-    return hashlib.sha256(said).hexdigest()[:16]
-
-
-@require_safe
-@for_members(*READERS)
-def dashboard_csv(member: Member, picture: str) -> HttpResponse:
-    """The rows of a picture as a file; an undefined number is an empty cell."""
-    if picture not in PICTURES:
-        raise Http404("No such picture.")
-
-    def page(asked: Asked) -> HttpResponse:
-        drawn = _picture(asked, picture)
-        response = HttpResponse(content_type="text/csv; charset=utf-8")
-        name = f"{member.project.slug}-{picture}.csv"
-        response["Content-Disposition"] = f'attachment; filename="{name}"'
-        lines = csv.writer(response)
-        if drawn.counts:
-            lines.writerow([drawn.axis.lower(), drawn.unit])
-            lines.writerows([neutral(r.label), f"{r.part:.0f}"] for r in drawn.rows)
-            return response
-        lines.writerow(
-            [drawn.axis.lower(), *("value", "low", "high", "part", "of", "prompts")]
-        )
-        for row in drawn.rows:
-            low, high = row.interval or ("", "")
-            value = "" if row.value is None else row.value
-            lines.writerow(
-                [neutral(row.label), value, low, high, row.part, row.whole, row.prompts]
-            )
-        return response
-
-    return answered(member, page)
-
-
-def _picture(asked: Asked, name: str) -> Picture:
-    names = names_of(asked) if name == "ties-by-labeler" else {}
-    tags = _tags(asked) if name == "agreement-by-tag" else {}
-    return PICTURES[name](_source(asked, names=names, tags=tags))
-
-
-def _source(
-    asked: Asked, *, names: Mapping[int, str], tags: Mapping[str, IntArray]
-) -> Source:
-    return Source(tallies=asked.tallies, names=names, tags=tags)
-
-
-def names_of(asked: Asked) -> dict[int, str]:
-    """Everybody whose rankings are looked at. One query."""
-    keys = np.unique(asked.tallies.judged.labeler).tolist()
-    return names_for(asked.member, keys)
-
-
-def names_for(member: Member, labelers: Collection[int]) -> dict[int, str]:
-    """What the reader may call each labeler: admins read names, others pseudonyms.
-    One query."""
-    found = Membership.objects.select_related("project").in_bulk(labelers)
-    if member.role == Role.ADMIN:
-        return distinct_names(found.values(), lambda labeler: labeler.name)
-    return distinct_names(
-        found.values(), lambda labeler: labeler.project.pseudonym(labeler.pk)
-    )
-
-
-def _tags(asked: Asked) -> dict[str, IntArray]:
-    """Keys of the prompts that carry each tag. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(TAGS, [asked.member.project.pk])
-        return {
-            tag: np.frombuffer(keys, ">i8").astype(np.int64)
-            for tag, keys in cursor.fetchall()
-        }

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
 from annotation.models import Prompt
-from ranking.dashboard_pages import READERS, Asked, answered
+from ranking.dashboard_sums import READERS, Asked, answered
 from ranking.disagreement import FEWEST, splits
 
 PER_PAGE = 50

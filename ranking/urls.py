@@ -11,6 +11,7 @@ from ranking import (
     feedback_pages,
     hours_pages,
     labeler_pages,
+    picture_pages,
     prompt_consensus_pages,
     qualification_pages,
     quality_list_pages,
@@ -92,12 +93,12 @@ urlpatterns = [
     ),
     path(
         "p/<slug:slug>/dashboard/<slug:picture>.csv",
-        dashboard_pages.dashboard_csv,
+        picture_pages.dashboard_csv,
         name="dashboard_csv",
     ),
     path(
         "p/<slug:slug>/dashboard/<slug:picture>/<slug:theme>-<slug:width>.svg",
-        dashboard_pages.dashboard_figure,
+        picture_pages.dashboard_figure,
         name="dashboard_figure",
     ),
     path(
