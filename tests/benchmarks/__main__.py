@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from tests.benchmarks import (
+    beside_label_studio,
     claiming,
     consensus,
     cycle,
@@ -16,6 +17,7 @@ from tests.benchmarks import (
 from tests.benchmarks.figures import Figure, table
 
 FEW = cycle.Size(rounds=2, cycles=2, logged=2, trips=20)
+FEW_BESIDE = beside_label_studio.Size(rounds=1, cycles=2, logged=1)
 FEW_PROMPTS = 2_000
 
 
@@ -29,6 +31,9 @@ def _missed(figures: list[Figure]) -> bool:
 # bar was missed.
 BENCHMARKS: dict[str, Callable[[bool], bool]] = {
     cycle.NAME: lambda few: _missed(cycle.measure(FEW if few else cycle.Size())),
+    beside_label_studio.NAME: lambda few: _missed(
+        beside_label_studio.measure(FEW_BESIDE if few else beside_label_studio.Size())
+    ),
     first_key.NAME: lambda few: _missed(
         first_key.measure(first_key.Size(rounds=1 if few else 5))
     ),

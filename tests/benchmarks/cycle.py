@@ -66,7 +66,7 @@ def measure(size: Size) -> list[Figure]:
 
 def _statements(site: Site, session: str, cycles: int) -> list[Figure]:
     labeler = Labeler(site.web_that_logs_statements(), session)
-    _work(labeler, WARM_UP)
+    work(labeler, WARM_UP)
     log = StatementLog(site.postgres_log)
     for _ in range(cycles):
         page = log.during("page", Labeler.claim, labeler)
@@ -133,7 +133,7 @@ def _labeling(site: Site, session: str, size: Size) -> list[Contender]:
     webs = site.web("kept"), site.web("fresh", CONN_MAX_AGE="0")
     kept, fresh = (Labeler(web, session) for web in webs)
     for labeler in (kept, fresh):
-        _work(labeler, WARM_UP)
+        work(labeler, WARM_UP)
 
     def contender(what: str, labeler: Labeler, act: Act) -> Contender:
         return Contender(
@@ -144,8 +144,8 @@ def _labeling(site: Site, session: str, size: Size) -> list[Contender]:
         )
 
     return [
-        contender("a cycle", kept, _work),
-        contender("a cycle, a new connection per request", fresh, _work),
+        contender("a cycle", kept, work),
+        contender("a cycle, a new connection per request", fresh, work),
         contender("a heartbeat", kept, _show),
         contender("a draft", kept, _save),
         contender("the page ahead, set aside and loaded", kept, _look_ahead),
@@ -167,7 +167,7 @@ def _bare(site: Site, size: Size) -> list[Contender]:
     ]
 
 
-def _work(labeler: Labeler, cycles: int) -> None:
+def work(labeler: Labeler, cycles: int) -> None:
     """Rank so many prompts: the page with its claim, then the submission."""
     for _ in range(cycles):
         labeler.submit(labeler.claim())
