@@ -54,6 +54,22 @@ class DatasetDiff:
         )
 
     @property
+    def in_words(self) -> str:
+        """One line: `+1,204 rankings, +400 prompts, −1 labeler`.
+
+        What stayed the same is not named; where nothing changed, `the same rankings`.
+        """
+        counts = (
+            ("ranking", self.rankings),
+            ("prompt", self.prompts),
+            ("labeler", self.labelers_changed),
+        )
+        parts = [_signed(name, change) for name, change in counts if any(change)]
+        if self.corrected:
+            parts.append(f"{_counted('ranking', self.corrected)} corrected")
+        return ", ".join(parts) or "the same rankings"
+
+    @property
     def is_empty(self) -> bool:
         """Whether both hold the same rankings, chosen by the same filters."""
         return not (any(self.rankings) or self.filters)
@@ -73,22 +89,6 @@ FilterChange(name='tag', before=None, after=['a']))
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     )
-
-
-def in_words(diff: DatasetDiff) -> str:
-    """One line: `+1,204 rankings, +400 prompts, −1 labeler`.
-
-    What stayed the same is not named; where nothing changed, `the same rankings`.
-    """
-    counts = (
-        ("ranking", diff.rankings),
-        ("prompt", diff.prompts),
-        ("labeler", diff.labelers_changed),
-    )
-    parts = [_signed(name, change) for name, change in counts if any(change)]
-    if diff.corrected:
-        parts.append(f"{_counted('ranking', diff.corrected)} corrected")
-    return ", ".join(parts) or "the same rankings"
 
 
 def _signed(name: str, change: Change) -> str:

@@ -17,7 +17,6 @@ from ranking.diff_words import (
     FilterChange,
     LabelerChange,
     changed_filters,
-    in_words,
 )
 from ranking.filters import Filters, InvalidFilter, filters_from_json
 from ranking.matching import Matching, matching
@@ -65,7 +64,7 @@ def a_diff(**changes: object) -> DatasetDiff:
     ],
 )
 def test_a_difference_is_one_line(changes: dict[str, object], words: str) -> None:
-    assert in_words(a_diff(**changes)) == words
+    assert a_diff(**changes).in_words == words
 
 
 def test_filters_that_differ_are_named_and_others_are_not() -> None:
@@ -108,7 +107,7 @@ def test_what_came_what_went_and_what_was_corrected(
     found = diff_of(before, after)
     assert found == expected
     assert found.labelers_changed == Change(0, 1)
-    assert in_words(found) == (
+    assert found.in_words == (
         "+3 −2 rankings, +1 prompt, −1 labeler, 1 ranking corrected"
     )
     back = diff_of(after, before)
@@ -209,6 +208,26 @@ def test_a_ranking_that_is_committed_late_is_missed_by_keys_and_found_by_differe
     assert [one.pk for one in held_by(after, without=before)] == slow
 
 
+def follow(
+    project: Project, writers: list[threading.Thread], keys_were_read: threading.Event
+) -> tuple[list[int], list[int]]:
+    """All that was read while they wrote: by differences, and by keys."""
+    followed: list[int] = []
+    by_keys: list[int] = []
+    before = None
+    writing = True
+    while writing:
+        writing = any(thread.is_alive() for thread in writers)
+        by_keys += keys_above(project, by_keys[-1] if by_keys else 0)
+        if by_keys:
+            keys_were_read.set()
+            after = freeze(project)
+            rows = held_by(after, without=before)
+            followed += rows.values_list("pk", flat=True)
+            before = after
+    return followed, by_keys
+
+
 @pytest.mark.django_db(transaction=True)
 def test_eight_writers_who_commit_late_and_nothing_is_missed_or_comes_twice(
     project: Project,
@@ -234,19 +253,7 @@ def test_eight_writers_who_commit_late_and_nothing_is_missed_or_comes_twice(
     threads = [threading.Thread(target=write, args=[n]) for n in range(WRITERS)]
     for thread in threads:
         thread.start()
-    followed: list[int] = []
-    by_keys: list[int] = []
-    before = None
-    writing = True
-    while writing:
-        writing = any(thread.is_alive() for thread in threads)
-        by_keys += keys_above(project, by_keys[-1] if by_keys else 0)
-        if by_keys:
-            keys_were_read.set()
-            after = freeze(project)
-            rows = held_by(after, without=before)
-            followed += rows.values_list("pk", flat=True)
-            before = after
+    followed, by_keys = follow(project, threads, keys_were_read)
     everything = set(Ranking.objects.values_list("pk", flat=True))
     assert len(everything) == WRITERS * RANKINGS
     assert sorted(followed) == sorted(everything)
