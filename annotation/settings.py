@@ -141,6 +141,7 @@ CELERY_TASK_ROUTES = {
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "reconcile-generation": {"task": "annotation.tasks.reconcile", "schedule": 10.0},
+    "reconcile-freezes": {"task": "ranking.tasks.reconcile", "schedule": 10.0},
     "reconcile-training": {"task": "rm_training.tasks.reconcile", "schedule": 10.0},
 }
 

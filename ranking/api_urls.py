@@ -2,7 +2,14 @@
 
 from django.urls import path
 
-from ranking import agreement_api, api, api_schema, change_api, lifecycle_api
+from ranking import (
+    agreement_api,
+    api,
+    api_schema,
+    change_api,
+    dataset_api,
+    lifecycle_api,
+)
 
 urlpatterns = [
     path("schema/", api_schema.schema, name="api_schema"),
@@ -19,6 +26,42 @@ urlpatterns = [
         name="api_own_agreement",
     ),
     path("projects/<slug:slug>/changes", change_api.changes, name="api_changes"),
+    path("projects/<slug:slug>/datasets", dataset_api.datasets, name="api_datasets"),
+    path(
+        "projects/<slug:slug>/datasets/matching",
+        dataset_api.dataset_matching,
+        name="api_dataset_matching",
+    ),
+    path(
+        "projects/<slug:slug>/datasets/<str:name>",
+        dataset_api.dataset,
+        name="api_dataset",
+    ),
+    path(
+        "projects/<slug:slug>/datasets/<str:name>/diff",
+        dataset_api.dataset_diff,
+        name="api_dataset_diff",
+    ),
+    path(
+        "projects/<slug:slug>/datasets/<str:name>/rankings",
+        dataset_api.dataset_rankings,
+        name="api_dataset_rankings",
+    ),
+    path(
+        "projects/<slug:slug>/datasets/<str:name>/files/<str:kind>.jsonl",
+        dataset_api.dataset_file,
+        name="api_dataset_file",
+    ),
+    path(
+        "projects/<slug:slug>/freezes/<int:pk>",
+        dataset_api.freeze_run,
+        name="api_freeze",
+    ),
+    path(
+        "projects/<slug:slug>/freezes/<int:pk>/cancel",
+        dataset_api.cancel_freeze,
+        name="api_cancel_freeze",
+    ),
     path("projects/<slug:slug>/archive", lifecycle_api.archive, name="api_archive"),
     path("projects/<slug:slug>/reopen", lifecycle_api.reopen, name="api_reopen"),
     path("projects/<slug:slug>/clone", lifecycle_api.clone, name="api_clone"),

@@ -6,22 +6,27 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 from django.views.decorators.http import (
     require_http_methods,
-    require_POST,
     require_safe,
 )
 
 from annotation.access import Member, for_members
 from annotation.models import Role
 from annotation.prompt_pages import import_page
-from ranking.datasets import NothingToFreeze, freeze
+from ranking.dataset_diff import new_since
+from ranking.dataset_facts import (
+    asked_again,
+    chosen_by,
+    labelers_of,
+    preview,
+    splits_of,
+)
 from ranking.export import (
     KINDS,
     ExportRefused,
@@ -29,15 +34,19 @@ from ranking.export import (
     refuse_if_lost,
     write,
 )
-from ranking.filters import INCLUDABLE, POOLS, InvalidFilter, filters_from_query
+from ranking.filters import InvalidFilter
+from ranking.folds import FOLDS
+from ranking.freeze_form import FreezeForm
+from ranking.freezing import runs_shown
 from ranking.imports import import_rankings
 from ranking.losses import export_folder, remove_exports
-from ranking.models import Dataset, PromptSplit, Split
+from ranking.models import Dataset
 from ranking.withdrawal import withdrawn_from
 
 log = structlog.get_logger(__name__)
 RESEARCHERS: Final = (Role.RESEARCHER, Role.ADMIN)
 DATASETS_PER_PAGE: Final = 50
+OTHERS_SHOWN: Final = 50
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -51,58 +60,46 @@ def import_rankings_page(member: Member) -> HttpResponse:
 @for_members(*RESEARCHERS)
 def datasets(member: Member) -> HttpResponse:
     """All datasets of the project, newest first, and the form to freeze one."""
-    return _datasets_page(member)
-
-
-@require_POST
-@for_members(*RESEARCHERS)
-def freeze_dataset(member: Member) -> HttpResponse:
-    """Freeze what counts and matches, and go to the dataset."""
-    try:
-        filters = filters_from_query(
-            member.project,
-            member.request.POST,
-            by_name=member.role == Role.ADMIN,
-        )
-        frozen = freeze(member.project, filters, user=member.user)
-    except (InvalidFilter, NothingToFreeze) as error:
-        return _datasets_page(member, refusal=str(error), status=422)
-    messages.success(member.request, f"{frozen.name} is frozen: it never changes.")
-    return redirect("dataset", member.project.slug, frozen.name)
+    return datasets_page(member)
 
 
 @require_safe
 @for_members(*RESEARCHERS)
 def dataset(member: Member, name: str) -> HttpResponse:
     """One dataset: what it holds, its files, and how to read them."""
-    return _dataset_page(member, _dataset(member, name))
+    return _dataset_page(member, dataset_named(member, name))
 
 
 def _dataset_page(
     member: Member, found: Dataset, *, refusal: str = "", status: int = 200
 ) -> HttpResponse:
-    held = PromptSplit.objects.filter(
-        prompt__in=found.rankings.values("assignment__prompt")
-    ).values_list("split", flat=True)
-    splits = dict.fromkeys(Split.values, 0)
-    for split in held:
-        splits[split] += 1
-    filters = {
-        name.replace("_", " "): ", ".join(map(str, value))
-        if isinstance(value, list)
-        else value
-        for name, value in found.filters.items()
-    }
+    labelers = labelers_of(found)
+    others = Dataset.objects.filter(project=member.project).exclude(pk=found.pk)
     context = {
         "member": member,
         "dataset": found,
-        "splits": splits,
-        "filters": filters,
+        "splits": splits_of(found),
+        "labelers": labelers,
+        "folds": FOLDS,
+        "filters": chosen_by(found),
         "withdrawn": withdrawn_from(found),
+        "new_since": _new_since(found),
+        "again": asked_again(found),
+        "preview": preview(found),
+        "others": others.order_by("-pk")[:OTHERS_SHOWN],
         "refusal": refusal,
         "losses": found.losses.order_by("pk"),
+        "site": member.request.build_absolute_uri("/").rstrip("/"),
     }
     return render(member.request, "ranking/dataset.html", context, status=status)
+
+
+def _new_since(found: Dataset) -> int | None:
+    """None where its filters name a labeler who is gone."""
+    try:
+        return new_since(found).count()
+    except InvalidFilter:
+        return None
 
 
 @require_safe
@@ -113,7 +110,7 @@ def dataset_file(member: Member, name: str, kind: str) -> HttpResponseBase:
     410 for a dataset that lost something it held. 503 where the server's disk is full
     or does not answer.
     """
-    found = _dataset(member, name)
+    found = dataset_named(member, name)
     if kind not in KINDS:
         raise Http404("No such file.")
     try:
@@ -178,29 +175,33 @@ def _check_still_whole(found: Dataset) -> None:
         raise
 
 
-def _dataset(member: Member, name: str) -> Dataset:
+def dataset_named(member: Member, name: str) -> Dataset:
+    """A dataset of the project. Raises Http404."""
     if not name.isprintable():
         raise Http404("No such dataset.")
     return get_object_or_404(
-        Dataset.objects.select_related("project"),
+        Dataset.objects.select_related("project", "created_by"),
         project=member.project,
         name=name,
     )
 
 
-def _datasets_page(
+def datasets_page(
     member: Member, *, refusal: str = "", status: int = 200
 ) -> HttpResponse:
-    rows = Dataset.objects.filter(project=member.project).order_by("-pk")
+    """The list, and the form with what was typed into it."""
+    request = member.request
+    rows = Dataset.objects.filter(project=member.project).select_related("created_by")
+    runs = list(runs_shown(member.project))
     context: dict[str, Any] = {
         "member": member,
-        "page": Paginator(rows, DATASETS_PER_PAGE).get_page(
-            member.request.GET.get("page")
+        "page": Paginator(rows.order_by("-pk"), DATASETS_PER_PAGE).get_page(
+            request.GET.get("page")
         ),
-        "pools": POOLS,
-        "includable": INCLUDABLE,
-        "chosen": member.request.POST,
-        "included": member.request.POST.getlist("include"),
+        "runs": runs,
+        "unfinished": any(run.is_unfinished for run in runs),
+        "form": FreezeForm.of(member, request.POST),
+        "chosen": request.POST,
         "refusal": refusal,
     }
-    return render(member.request, "ranking/datasets.html", context, status=status)
+    return render(request, "ranking/datasets.html", context, status=status)

@@ -210,6 +210,20 @@ def filters_from_query(
     return _read(project, chosen, pool=pool, by_name=by_name)
 
 
+def filters_from_json(project: Project, described: Mapping[str, Any]) -> Filters:
+    """What `Filters.as_json` described. Raises InvalidFilter."""
+    chosen = {name: _words(described.get(name)) for name in WORDS}
+    return _read(project, chosen, pool="all", by_name=False)
+
+
+def _words(described: Any) -> list[str]:
+    if described is None:
+        return []
+    return (
+        [str(one) for one in described] if isinstance(described, list) else [described]
+    )
+
+
 def _read(
     project: Project, chosen: Mapping[str, Sequence[str]], *, pool: str, by_name: bool
 ) -> Filters:

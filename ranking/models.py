@@ -1,10 +1,12 @@
 """What labelers answered, and the frozen snapshots that researchers take of it."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
+from annotation.jobs import Job
 from annotation.models import (
     Assignment,
     Instructions,
@@ -262,6 +264,34 @@ class PromptSplit(models.Model):
         return self.split
 
 
+class PromptFingerprint(models.Model):
+    """What finds a prompt's near-duplicates: `ranking.near_duplicates`. Never changed.
+
+    Made when the prompt is first asked about by a freeze, and kept, so that later ones
+    need not read its text again.
+    """
+
+    prompt = models.OneToOneField(
+        Prompt, primary_key=True, on_delete=models.PROTECT, related_name="fingerprint"
+    )
+    text_sha256 = models.CharField(max_length=64)  # splits.group_of
+    signature = models.BinaryField()  # 128 numbers of 4 bytes, little-endian
+    bands = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        indexes = [
+            GinIndex(
+                fields=["bands"],
+                name="near_duplicates_share_a_band",
+                # Entries that wait to be sorted in would be read by every search.
+                fastupdate=False,
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"fingerprint of {self.prompt_id}"
+
+
 class Dataset(models.Model):
     """A frozen set of rankings: the same filter and rankings give the same dataset."""
 
@@ -270,6 +300,8 @@ class Dataset(models.Model):
     name = models.CharField(max_length=20)
     content_sha256 = models.CharField(max_length=64)
     filters = models.JSONField()
+    # Of everything that is drawn from it: folds by labeler.
+    seed = models.PositiveIntegerField(default=0, db_default=0)
     counts = models.JSONField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT)
@@ -301,6 +333,24 @@ class DatasetRanking(models.Model):
 
     def __str__(self) -> str:
         return f"{self.dataset_id}:{self.ranking_id}"
+
+
+class FreezeRun(Job):
+    """A job that freezes a dataset. What it is to hold is decided when it runs."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT)
+    filters = models.JSONField()  # Filters.as_json
+    seed = models.PositiveIntegerField(default=0)
+    prompts_done = models.PositiveIntegerField(default=0)
+    prompts_total = models.PositiveIntegerField(default=0)
+    dataset = models.ForeignKey(Dataset, null=True, on_delete=models.PROTECT)
+
+    class Meta(Job.Meta):
+        pass
+
+    def __str__(self) -> str:
+        return f"freeze {self.pk}"
 
 
 class DatasetLoss(models.Model):

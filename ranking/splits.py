@@ -15,12 +15,13 @@ TRAIN_ENDS, VALID1_ENDS = 0.8, 0.9
 
 
 def group_of(messages: Iterable[Mapping[str, str]]) -> str:
-    """The group of prompts that share a split: the same text but for case and blanks.
+    """The name of a text: the same for texts that differ in case and blanks alone.
 
-    64 hex digits. `"Hello  World"` and `"hello world\\n"` are one group.
+    It names a group of near-duplicates of which this is the first, by this name. 64 hex
+    digits. `"Hello  World"` and `"hello world\\n"` are one group.
     """
     turns = [
-        f"{message['role']}\n{_normalised(message['content'])}" for message in messages
+        f"{message['role']}\n{normalised(message['content'])}" for message in messages
     ]
     return hashlib.sha256("\n\n".join(turns).encode("utf-8")).hexdigest()
 
@@ -34,5 +35,6 @@ def split_of(group: str) -> str:
     return "valid1" if place < VALID1_ENDS else "valid2"
 
 
-def _normalised(text: str) -> str:
+def normalised(text: str) -> str:
+    """Without what makes no new prompt: case, blanks, compatible characters."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

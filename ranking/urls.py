@@ -6,9 +6,11 @@ from ranking import (
     agreement_pages,
     ahead,
     dashboard_pages,
+    dataset_diff_pages,
     dataset_pages,
     disagreement_pages,
     feedback_pages,
+    freeze_pages,
     hours_pages,
     labeler_pages,
     picture_pages,
@@ -109,8 +111,24 @@ urlpatterns = [
     path("p/<slug:slug>/datasets/", dataset_pages.datasets, name="datasets"),
     path(
         "p/<slug:slug>/datasets/freeze/",
-        dataset_pages.freeze_dataset,
+        freeze_pages.freeze_dataset,
         name="freeze_dataset",
+    ),
+    path(
+        "p/<slug:slug>/datasets/matching/",
+        freeze_pages.dataset_matching,
+        name="dataset_matching",
+    ),
+    path("p/<slug:slug>/datasets/freezes/", freeze_pages.freezes, name="freezes"),
+    path(
+        "p/<slug:slug>/datasets/freezes/<int:pk>/cancel/",
+        freeze_pages.cancel_freeze,
+        name="cancel_freeze",
+    ),
+    path(
+        "p/<slug:slug>/datasets/<str:name>/diff/",
+        dataset_diff_pages.dataset_diff,
+        name="dataset_diff",
     ),
     path("p/<slug:slug>/datasets/<str:name>/", dataset_pages.dataset, name="dataset"),
     path(

@@ -2,9 +2,15 @@
 
 from django.urls import path
 
-from rm_training import takedown_pages, views, withdrawal_pages
+from rm_training import lineage_pages, takedown_pages, views, withdrawal_pages
 
 urlpatterns = [
+    path(
+        "p/<slug:slug>/datasets/<str:name>/runs/",
+        lineage_pages.dataset_runs,
+        name="dataset_runs",
+    ),
+    path("p/<slug:slug>/runs/trained-on/", lineage_pages.trained_on, name="trained_on"),
     path("p/<slug:slug>/runs/", views.runs, name="runs"),
     path("p/<slug:slug>/runs/retrain/", views.retrain, name="retrain"),
     path("p/<slug:slug>/runs/<int:pk>/", views.run, name="run"),

@@ -30,7 +30,7 @@ from annotation.models import (
 from annotation.queue import claim
 from annotation.reports import report_problem
 from ranking.datasets import freeze
-from ranking.models import Dataset
+from ranking.models import Dataset, FreezeRun
 from rm_training.models import RewardModel, TrainingRun
 from tests.conftest import make_member, make_prompt
 from tests.ranking.checks import make_check
@@ -204,6 +204,11 @@ def a_dataset(cast: Cast) -> Arguments:
     return {**the_project(cast), "name": freeze(cast.project).name}
 
 
+def a_freeze(cast: Cast) -> Arguments:
+    run = FreezeRun.objects.create(project=cast.project, filters={"pool": "all"})
+    return {**the_project(cast), "pk": run.pk}
+
+
 def a_dataset_file(cast: Cast) -> Arguments:
     return {**a_dataset(cast), "kind": "rankings"}
 
@@ -356,6 +361,14 @@ ROWS = {
     # Whoever copies must be a site admin as well.
     "api_clone": row(POST=api(allowed())),
     "api_imports": row(GET=api(ADMINS)),
+    "api_datasets": row(GET=api(STAFF), POST=api(STAFF)),
+    "api_dataset_matching": row(GET=api(STAFF)),
+    "api_dataset": row(a_dataset, GET=api(STAFF)),
+    "api_dataset_diff": row(a_dataset, GET=api(STAFF)),
+    "api_dataset_rankings": row(a_dataset, GET=api(STAFF)),
+    "api_dataset_file": row(a_dataset_file, GET=api(STAFF)),
+    "api_freeze": row(a_freeze, GET=api(STAFF)),
+    "api_cancel_freeze": row(a_freeze, POST=api(STAFF)),
     "api_undo_import": row(an_import, GET=api(ADMINS), POST=api(ADMINS)),
     "api_take_down": row(POST=api(ADMINS)),
     "api_forget": row(POST=api(ADMINS)),
@@ -395,6 +408,12 @@ ROWS = {
     "import_rankings": row(GET=ADMINS, POST=ADMINS),
     "datasets": row(GET=STAFF),
     "freeze_dataset": row(POST=STAFF),
+    "dataset_matching": row(GET=STAFF),
+    "freezes": row(GET=STAFF),
+    "cancel_freeze": row(a_freeze, POST=STAFF),
+    "dataset_diff": row(a_dataset, GET=STAFF),
+    "dataset_runs": row(a_dataset, GET=STAFF),
+    "trained_on": row(GET=STAFF),
     "dataset": row(a_dataset, GET=STAFF),
     "dataset_file": row(a_dataset_file, GET=STAFF),
     # Training runs and reward models

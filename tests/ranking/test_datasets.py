@@ -69,6 +69,7 @@ def test_a_dataset_holds_what_counts_and_says_how_much(
         "rankings": 2,
         "strict_pairs": 5,
         "ties_dropped": 7,
+        "prompts_left_out": 0,
     }
     assert dataset.created_by == bob.user
     assert dataset.name == f"ds-{dataset.content_sha256[:12]}"
@@ -235,6 +236,7 @@ def test_pandalm_has_the_published_counts(project: Project, tmp_path: Path) -> N
         "rankings": 98,
         "strict_pairs": 620,
         "ties_dropped": 128,
+        "prompts_left_out": 0,
     }
     assert Dataset.objects.count() == 1
     four = freeze(project, Filters(k=frozenset({4})))

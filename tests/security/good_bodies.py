@@ -90,11 +90,13 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "undo_import": _always(),
     "import_prompts": _a_file,
     "cancel_run": _always(),
+    "cancel_freeze": _always(),
 }
 JSON: dict[str, Callable[[Cast, Place], Body]] = {
     "api_archive": _always(),
     "api_undo_import": _always(),
     "api_take_down": _prompt_and_reason,
+    "api_cancel_freeze": _always(),
     "api_claim": _always(),
     "api_draft": _always(rev=0, ranks=RANKS),
     "api_heartbeat": _always(),
@@ -121,5 +123,5 @@ NOTHING_TO_WRITE = {
     *("mfa_authenticate", "confirm_second_factor", "make_recovery_codes"),
     *("remove_second_factor", "rescue", "change_member_role", "revoke_member_token"),
     *("reopen_project", "clone_project", "forget_labeler"),
-    *("api_reopen", "api_clone", "api_forget"),
+    *("api_reopen", "api_clone", "api_forget", "api_datasets"),
 }

@@ -48,11 +48,15 @@ PROJECT_PAGES = {
     "disagreement": True,
     "import_rankings": True,
     "datasets": True,
+    "dataset_matching": False,
+    "freezes": False,
+    "trained_on": False,
     "runs": True,
 }
 # Of single things: see `places`.
 THING_PAGES = {
     *("prompt", "labeler", "dataset", "run", "run_live", "rank_prompt"),
+    *("dataset_diff", "dataset_runs"),
     *("training_feedback", "rank", "labeler_card", "withdrawal"),
     "prompt_consensus",
     "member_access",
@@ -71,6 +75,8 @@ NOT_PAGES = {
     *("api_schema", "api_history", "api_compare"),
     *("api_agreement", "api_own_agreement"),
     *("api_changes", "api_imports", "api_undo_import"),
+    *("api_datasets", "api_dataset_matching", "api_dataset", "api_dataset_diff"),
+    *("api_dataset_rankings", "api_dataset_file", "api_freeze"),
 }
 CANARY = "__xss"
 
@@ -88,6 +94,8 @@ def places(planted: Planted) -> dict[str, list[list[object]]]:
         "forget_labeler": [[labeler.pk] for labeler in planted.labelers],
         "undo_import": [],
         "dataset": [[planted.dataset.name]],
+        "dataset_diff": [[planted.dataset.name]],
+        "dataset_runs": [],
         "run": [[planted.run.pk]],
         "run_live": [[planted.run.pk]],
         "rank": [[]],

@@ -1,0 +1,229 @@
+"""Datasets for programs: freeze, wait, look, compare, download.
+
+Lists of what goes on (datasets, freezes) are for looking: while people work, a page of
+one may be old before the next is read. What a dataset holds never changes, so its pages
+are complete, and `without` an older dataset they are exactly what came since.
+"""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from django.http import Http404, HttpResponseBase, QueryDict
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import api_view
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotation.access import Member, load_membership
+from annotation.change_pages import cursor_of
+from annotation.models import Membership, Role
+from ranking import dataset_pages
+from ranking import dataset_schema as bodies
+from ranking.agreement_api import FILTERS, STAFF
+from ranking.api import LOOK, Unprocessable, read_body, user_of
+from ranking.dataset_diff import diff_of, held_by
+from ranking.dataset_facts import folds_of, splits_of
+from ranking.datasets import NothingToFreeze
+from ranking.export import KINDS, ExportRefused
+from ranking.filters import Filters, InvalidFilter, filters_from_query
+from ranking.freezing import freeze_or_queue
+from ranking.matching import matching
+from ranking.models import Dataset, FreezeRun
+from ranking.serializers import RefusalGiven
+
+DATASETS_A_PAGE: Final = 50
+RANKINGS_A_PAGE: Final = 1_000
+
+
+@extend_schema(
+    methods=["GET"],
+    parameters=[
+        OpenApiParameter("before", int, description="`older` of the page before.")
+    ],
+    responses=bodies.DatasetsGiven,
+)
+@extend_schema(
+    methods=["POST"],
+    request=bodies.FreezeBody,
+    responses={
+        201: bodies.DatasetGiven,
+        202: bodies.FreezeGiven,
+        422: RefusalGiven,
+    },
+)
+@api_view([*LOOK, "POST"])
+def datasets(request: Request, slug: str) -> Response:
+    """The datasets, newest first; POST freezes one.
+
+    201 with the dataset where few rankings match; else 202 with a freeze to ask after.
+    """
+    member = _member(request, slug)
+    if request.method == "POST":
+        return _freeze(request, member)
+    before = cursor_of(request.query_params.get("before", ""))
+    rows = Dataset.objects.filter(project=member.project).order_by("-pk")
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    page = list(rows[: DATASETS_A_PAGE + 1])
+    older = page[DATASETS_A_PAGE - 1].pk if len(page) > DATASETS_A_PAGE else None
+    shown = {"datasets": page[:DATASETS_A_PAGE], "older": older}
+    return Response(bodies.DatasetsGiven(shown).data)
+
+
+def _freeze(request: Request, member: Membership) -> Response:
+    wanted = read_body(bodies.FreezeBody, request).validated_data
+    seed = wanted.pop("seed")
+    query = QueryDict(mutable=True)
+    for name, value in wanted.items():
+        query.setlist(name, [str(one) for one in _listed(value)])
+    try:
+        filters = _filters(member, query)
+        made = freeze_or_queue(
+            member.project, filters, user=user_of(request), seed=seed
+        )
+    except (InvalidFilter, NothingToFreeze) as error:
+        raise Unprocessable(f"Nothing was frozen: {error}") from error
+    if isinstance(made, Dataset):
+        given = bodies.DatasetGiven(made).data
+        return Response(given, status=HTTPStatus.CREATED)
+    return Response(bodies.FreezeGiven(made).data, status=HTTPStatus.ACCEPTED)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@extend_schema(responses=bodies.FreezeGiven)
+@api_view(LOOK)
+def freeze_run(request: Request, slug: str, pk: int) -> Response:
+    """How far a freeze is, and its dataset in the end."""
+    return Response(bodies.FreezeGiven(_run(_member(request, slug), pk)).data)
+
+
+@extend_schema(request=None, responses=bodies.CancelledGiven)
+@api_view(["POST"])
+def cancel_freeze(request: Request, slug: str, pk: int) -> Response:
+    """Stop a freeze; nothing of it is kept."""
+    return Response({"changed": _run(_member(request, slug), pk).cancel()})
+
+
+@extend_schema(
+    parameters=FILTERS, responses={200: bodies.MatchingGiven, 422: RefusalGiven}
+)
+@api_view(LOOK)
+def dataset_matching(request: Request, slug: str) -> Response:
+    """How much matches the filters now: what a freeze would hold."""
+    member = _member(request, slug)
+    try:
+        found = matching(member.project, _filters(member, request.query_params))
+    except InvalidFilter as error:
+        raise Unprocessable(str(error)) from error
+    return Response(bodies.MatchingGiven(found).data)
+
+
+@extend_schema(responses=bodies.DatasetDetailGiven)
+@api_view(LOOK)
+def dataset(request: Request, slug: str, name: str) -> Response:
+    """One dataset: counts, splits, folds by labeler, and where its files are."""
+    found = _dataset(_member(request, slug), name)
+    files = {
+        kind: request.build_absolute_uri(
+            reverse("api_dataset_file", args=[slug, found.name, kind])
+        )
+        for kind in KINDS
+    }
+    losses = found.losses.order_by("pk").values_list("reason", flat=True)
+    given = {
+        **bodies.DatasetGiven(found).data,
+        "splits": splits_of(found),
+        "folds": folds_of(found),
+        "losses": list(losses),
+        "files": files,
+    }
+    return Response(given)
+
+
+@extend_schema(
+    parameters=[OpenApiParameter("from", required=True, description="The other one.")],
+    responses=bodies.DiffGiven,
+)
+@api_view(LOOK)
+def dataset_diff(request: Request, slug: str, name: str) -> Response:
+    """What changed from another dataset of the project to this one."""
+    member = _member(request, slug)
+    after = _dataset(member, name)
+    before = _dataset(member, request.query_params.get("from", ""))
+    return Response(bodies.DiffGiven(diff_of(before, after)).data)
+
+
+@extend_schema(
+    parameters=[
+        OpenApiParameter("without", description="An older dataset: what came since."),
+        OpenApiParameter("after", int, description="`after` of the page before."),
+    ],
+    responses=bodies.HeldGiven,
+)
+@api_view(LOOK)
+def dataset_rankings(request: Request, slug: str, name: str) -> Response:
+    """The rankings that the dataset holds, and an older one does not: complete."""
+    member = _member(request, slug)
+    found = _dataset(member, name)
+    older = request.query_params.get("without", "")
+    rows = held_by(found, without=_dataset(member, older) if older else None)
+    after = cursor_of(request.query_params.get("after", ""))
+    if after is not None:
+        rows = rows.filter(pk__gt=after)
+    keys = list(rows.order_by("pk").values_list("pk", flat=True)[: RANKINGS_A_PAGE + 1])
+    page = keys[:RANKINGS_A_PAGE]
+    more = page[-1] if len(keys) > RANKINGS_A_PAGE else None
+    return Response({"rankings": [str(key) for key in page], "after": more})
+
+
+@extend_schema(
+    responses={
+        (200, "application/x-ndjson"): OpenApiTypes.BINARY,
+        304: None,
+        410: RefusalGiven,
+    }
+)
+@api_view(LOOK)
+def dataset_file(
+    request: Request, slug: str, name: str, kind: str
+) -> HttpResponseBase | Response:
+    """A file of the dataset, with an ETag; 410 where the dataset lost something."""
+    membership = _member(request, slug)
+    found = _dataset(membership, name)
+    if kind not in KINDS:
+        raise Http404("No such file.")
+    member = Member(request._request, membership)  # type: ignore[arg-type]  # known
+    try:
+        return dataset_pages._download(member, found, kind)
+    except ExportRefused as error:
+        refusal = {"message": str(error), "missing": [], "unknown": []}
+        return Response(refusal, status=HTTPStatus.GONE)
+
+
+# --- What they have in common -----------------------------------------------------
+
+
+def _member(request: Request, slug: str) -> Membership:
+    return load_membership(user_of(request), slug, STAFF)
+
+
+def _dataset(member: Membership, name: str) -> Dataset:
+    if not name.isprintable():
+        raise Http404("No such dataset.")
+    rows = Dataset.objects.select_related("project")
+    return get_object_or_404(rows, project=member.project, name=name)
+
+
+def _run(member: Membership, pk: int) -> FreezeRun:
+    rows = FreezeRun.objects.select_related("dataset")
+    return get_object_or_404(rows, project=member.project, pk=pk)
+
+
+def _filters(member: Membership, query: QueryDict) -> Filters:
+    return filters_from_query(member.project, query, by_name=member.role == Role.ADMIN)
