@@ -22,13 +22,8 @@ from annotation.access import Member, for_members
 from annotation.models import Role
 from annotation.prompt_pages import import_page
 from ranking.datasets import NothingToFreeze, freeze
-from ranking.export import (
-    KINDS,
-    ExportRefused,
-    manifest_of,
-    refuse_if_lost,
-    write,
-)
+from ranking.export.choice import KINDS, ExportRefused
+from ranking.export.folder import manifest_of, refuse_if_lost, write
 from ranking.filters import INCLUDABLE, POOLS, InvalidFilter, filters_from_query
 from ranking.imports import import_rankings
 from ranking.losses import export_folder, remove_exports
