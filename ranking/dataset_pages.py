@@ -27,13 +27,8 @@ from ranking.dataset_facts import (
     preview,
     splits_of,
 )
-from ranking.export import (
-    KINDS,
-    ExportRefused,
-    manifest_of,
-    refuse_if_lost,
-    write,
-)
+from ranking.export.choice import KINDS, ExportRefused
+from ranking.export.folder import manifest_of, refuse_if_lost, write
 from ranking.filters import InvalidFilter
 from ranking.folds import FOLDS
 from ranking.freeze_form import FreezeForm

@@ -13,7 +13,8 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from annotation.jobs import JobState, KeptLease, LeaseLostError
-from ranking.export import ExportRefused, refuse_if_lost, write
+from ranking.export.choice import ExportRefused
+from ranking.export.folder import refuse_if_lost, write
 from rm_training import runs
 from rm_training.checkpoint import CheckpointError, checkpoints_of
 from rm_training.config import ConfigError, TrainingConfig

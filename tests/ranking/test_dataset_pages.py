@@ -13,8 +13,9 @@ from django.db import connection
 from django.test import Client
 
 from annotation.models import Membership, Project
-from ranking import dataset_pages, export
+from ranking import dataset_pages
 from ranking.datasets import freeze
+from ranking.export import folder
 from ranking.filters import Filters
 from ranking.models import Dataset, Ranking
 from tests.conftest import make_prompt
@@ -164,7 +165,7 @@ def test_a_full_disk_is_a_page_that_says_so_and_the_next_try_is_served(
     dataset = freeze(project)
     address = f"{LIST}{dataset.name}/pairs.jsonl"
     with monkeypatch.context() as patch:
-        patch.setattr(export, "_sync", full)
+        patch.setattr(folder, "_sync", full)
         response = visitor.get(address)
     assert response.status_code == 503
     assert "could not make this file: No space left" in response.content.decode()
@@ -189,7 +190,7 @@ def test_many_first_downloads_at_once_write_the_file_once_and_all_get_it(
     def slow(dataset: Dataset, *, kind: str, out: Path) -> Any:
         time.sleep(0.2)  # so that the others ask before it is there
         written.append(out)
-        return export.write(dataset, kind=kind, out=out)
+        return folder.write(dataset, kind=kind, out=out)
 
     def run(browser: Client) -> None:
         answers.append(body(browser.get(address)))

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from annotation.imports import import_prompts
 from annotation.models import Membership, Project, Prompt, PromptRejection
 from ranking.datasets import NothingToFreeze, _Content, freeze
-from ranking.export import rows_of
+from ranking.export.reading import parts_of
 from ranking.filters import Filters
 from ranking.frozen import in_order, read_prompts
 from ranking.imports import import_rankings
@@ -125,7 +125,7 @@ def test_a_prompt_taken_out_leaves_new_datasets_and_stays_in_old_ones(
     assert held(freeze(project)) == {stays.pk}
     assert held(before) == {gone.pk, stays.pk}
     with transaction.atomic():
-        assert [row["prompt_id"] for row in rows_of(before, "rankings")] == ["p1", "p2"]
+        assert [one.id for part in parts_of(before) for one in part] == ["p1", "p2"]
 
 
 def test_a_dataset_without_ratings_keeps_the_name_that_it_had_before_there_were_any(

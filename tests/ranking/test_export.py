@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from annotation.imports import import_prompts
 from annotation.models import Instructions, Membership, Project, Prompt
-from ranking import export
 from ranking.datasets import freeze
-from ranking.export import ExportRefused, write
+from ranking.export import folder
+from ranking.export.choice import Choice, ExportRefused
+from ranking.export.folder import rows_in, write
+from ranking.export.reading import snapshot
 from ranking.imports import import_rankings
 from ranking.models import Dataset, PromptSplit, Ranking
 from tests.conftest import make_prompt
@@ -225,6 +227,7 @@ def test_the_manifest_describes_the_file(dataset: Dataset, tmp_path: Path) -> No
             "rows": 5,
         }
     }
+    assert (manifest["disagreement"], manifest["pairs_left_open"]) == ("each", 0)
     assert manifest["dataset_id"] == dataset.name
     assert manifest["counts"] == dataset.counts
     card = (out / "README.md").read_text()
@@ -359,7 +362,7 @@ def test_what_appears_beside_an_export_while_it_is_replaced_stays(
             dataset,
             kind="pairs",
             out=out,
-            progress=lambda: (out / "notes.txt").write_text("mine"),
+            progress=lambda _: (out / "notes.txt").write_text("mine"),
         )
     assert (out / "notes.txt").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -371,7 +374,7 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(
     def full(file: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export, "_sync", full)
+    monkeypatch.setattr(folder, "_sync", full)
     with pytest.raises(OSError, match="No space left"):
         write(dataset, kind="pairs", out=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -395,9 +398,14 @@ def test_what_a_killed_export_left_is_taken_away_after_an_hour(
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
-        ({"format": "parquet"}, "Parquet is not written yet"),
         ({"kind": "votes"}, "kind: 'votes' is none of rankings, pairs"),
-        ({"format": "csv"}, "format: 'csv' is none of jsonl, parquet"),
+        ({"format": "xlsx"}, "format: 'xlsx' is none of jsonl, parquet, csv, json"),
+        ({"format": "csv"}, "pairs cannot be written with format csv: it takes jsonl"),
+        ({"disagreement": "none"}, "disagreement: 'none' is none of each, majority"),
+        (
+            {"kind": "kto", "disagreement": "soft"},
+            "kto cannot be written with disagreement soft: it takes each or consensus",
+        ),
         ({"split": "test"}, "split: 'test' is none of train, valid1, valid2, all"),
     ],
 )
@@ -414,13 +422,13 @@ def test_what_cannot_be_written_is_refused_before_anything_is(
 def test_an_export_reads_one_moment_and_can_write_nothing(
     dataset: Dataset,
 ) -> None:
-    with export.snapshot():
+    with snapshot():
         with connection.cursor() as cursor:
             cursor.execute("SHOW transaction_isolation")
             assert cursor.fetchone() == ("repeatable read",)
             cursor.execute("SHOW transaction_read_only")
             assert cursor.fetchone() == ("on",)
-        assert len(list(export.rows_of(dataset, "pairs"))) == 5
+        assert sum(map(len, rows_in(dataset, Choice(kind="pairs")))) == 5
 
 
 # --- The command ------------------------------------------------------------------
@@ -458,7 +466,7 @@ def test_the_command_freezes_and_writes(
         (["tides", "--k=12"], "k: 12 is not between 2 and 9"),
         (["tides", "--labeler=nobody"], "no labeler 'nobody'"),
         (["tides", "--since=2030-01-01"], "there is nothing to freeze"),
-        (["tides", "--format=parquet"], "Parquet is not written yet"),
+        (["tides", "--format=csv"], "pairs cannot be written with format csv"),
     ],
 )
 def test_the_command_fails_in_one_line(

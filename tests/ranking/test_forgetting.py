@@ -27,7 +27,8 @@ from annotation.queue import claim, lock_for_answer, skip
 from annotation.reports import report_problem
 from ranking.datasets import freeze
 from ranking.drafts import save_draft
-from ranking.export import ExportRefused, write
+from ranking.export.choice import ExportRefused
+from ranking.export.folder import write
 from ranking.filters import Filters, rankings_that_count
 from ranking.models import DatasetLoss, Draft, Placement, Ranking
 from ranking.submit import Submission, submit

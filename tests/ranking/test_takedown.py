@@ -38,7 +38,8 @@ from annotation.rendered import html_of
 from annotation.reports import report_problem
 from ranking.datasets import NothingToFreeze, freeze
 from ranking.drafts import save_draft
-from ranking.export import ExportRefused, write
+from ranking.export.choice import ExportRefused
+from ranking.export.folder import write
 from ranking.losses import export_folder
 from ranking.models import (
     DatasetLoss,

@@ -24,7 +24,7 @@ from annotation import jobs
 from annotation.jobs import JobState, LeaseLostError
 from annotation.models import Membership, Project, Prompt
 from ranking.datasets import freeze
-from ranking.export import write
+from ranking.export.folder import write
 from ranking.models import PromptSplit
 from ranking.takedown import take_down
 from rm_training import attempts, reporting, runs, tasks

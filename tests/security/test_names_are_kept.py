@@ -20,7 +20,7 @@ from pytest_django.fixtures import Settings
 
 from annotation.models import Assignment, Membership, Role, User
 from ranking.datasets import freeze
-from ranking.export import KINDS
+from ranking.export.choice import KINDS
 from ranking.filters import Filters
 from ranking.models import Dataset
 from ranking.pictures import PICTURES

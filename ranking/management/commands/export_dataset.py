@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from annotation.management.projects import project_named
 from ranking.datasets import NothingToFreeze, freeze
-from ranking.export import FORMATS, KINDS, SPLITS, ExportRefused, write
+from ranking.export.choice import DISAGREEMENTS, FORMATS, KINDS, SPLITS, ExportRefused
+from ranking.export.folder import write
 from ranking.filters import (
     WORDS,
     InvalidFilter,
@@ -32,8 +33,16 @@ class Command(BaseCommand):
         """Where from, what, and where to."""
         parser.add_argument("slug", nargs="?", help="the project, to freeze it now")
         parser.add_argument("--dataset", metavar="ID", help="a frozen dataset: ds-…")
-        parser.add_argument("--kind", choices=KINDS, required=True)
-        parser.add_argument("--format", choices=FORMATS, default="jsonl")
+        parser.add_argument("--kind", choices=tuple(KINDS), required=True)
+        parser.add_argument(
+            "--format", choices=FORMATS, help="default: jsonl; json for tasks"
+        )
+        parser.add_argument(
+            "--disagreement",
+            choices=DISAGREEMENTS,
+            default="each",
+            help="what becomes of several labelers of a prompt",
+        )
         parser.add_argument("--split", choices=SPLITS, default="all")
         parser.add_argument(
             "--out", type=Path, required=True, help="the folder; made if need be"
@@ -51,7 +60,8 @@ class Command(BaseCommand):
                 manifest = write(
                     dataset,
                     kind=options["kind"],
-                    format=options["format"],
+                    format=options["format"] or "",
+                    disagreement=options["disagreement"],
                     out=options["out"],
                     split=options["split"],
                     progress=bar.update,

@@ -9,7 +9,7 @@ from typing import Any, Final, Never, TextIO
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from ranking.export import write
+from ranking.export.folder import write
 from ranking.models import Dataset
 from rm_training.config import DTYPES, LOSSES, TIES, ConfigError, TrainingConfig
 from rm_training.data import DataError, Example, read_examples
