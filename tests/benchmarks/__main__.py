@@ -10,6 +10,7 @@ from tests.benchmarks import (
     consensus,
     cycle,
     first_key,
+    importing,
     looking,
     reporting,
 )
@@ -38,6 +39,9 @@ BENCHMARKS: dict[str, Callable[[bool], bool]] = {
     ),
     "dashboards": lambda few: bool(
         looking.main(FEW_PROMPTS, rounds=1) if few else looking.main()
+    ),
+    importing.NAME: lambda few: bool(
+        importing.main(FEW_PROMPTS, rounds=1) if few else importing.main()
     ),
     consensus.NAME: lambda few: _missed(
         consensus.measure(consensus.BESIDE_CHOIX, rounds=1)
