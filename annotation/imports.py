@@ -18,6 +18,9 @@ from annotation.prompt_rows import store_prompts
 from annotation.slots import call_back
 from annotation.strict_json import Refused
 
+Item = TypeVar("Item")
+Out = TypeVar("Out", covariant=True)
+In = TypeVar("In", contravariant=True)
 Row = TypeVar("Row")
 
 # Of a partial import, which commits them together: some seconds of work.
@@ -36,21 +39,21 @@ class ImportStopped(Exception):  # noqa: N818  reads as what happened
     """A partial import cannot go on; the message says why and what was kept."""
 
 
-class Source(Protocol):
-    """A file's lines, which can be read from the start again."""
+class Source(Protocol[Out]):
+    """A file's lines, or what else it is made of; can be read from the start again."""
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[Out]:
         """The lines from the start."""
 
     def check(self) -> None:
         """Read to the end. Raises UnreadableFile."""
 
 
-class Intake(Protocol[Row]):
+class Intake(Protocol[In, Row]):
     """What one import does with lines: judge them, and write the good ones."""
 
     def verdicts(
-        self, lines: Iterable[Line], report: ImportReport
+        self, lines: Iterable[In], report: ImportReport
     ) -> Iterator[list[Row]]:
         """Judge all lines into the report; the new rows in batches that fit."""
 
@@ -97,7 +100,10 @@ def name_of(file: BinaryIO) -> str:
 
 
 def import_file(
-    project: Project, source: Source, mode: ImportMode, intake: Intake[Row]
+    project: Project,
+    source: Source[Item],
+    mode: ImportMode,
+    intake: Intake[Item, Row],
 ) -> ImportReport:
     """Judge all lines, and write what is new in the way that `mode` says.
 
@@ -126,7 +132,7 @@ class _KeptOut(Exception):  # noqa: N818  a line is refused: nothing is written
 def _write_whole(
     project: Project,
     verdicts: Iterator[list[Row]],
-    intake: Intake[Row],
+    intake: Intake[Item, Row],
     report: ImportReport,
 ) -> None:
     """All of the file in one transaction, or nothing of it.
@@ -148,7 +154,7 @@ def _write_whole(
 
 
 def _write_or_refuse(
-    rows: list[Row], intake: Intake[Row], report: ImportReport
+    rows: list[Row], intake: Intake[Item, Row], report: ImportReport
 ) -> None:
     if report.refused:
         raise _KeptOut
@@ -159,7 +165,7 @@ def _write_or_refuse(
 def _write_piece(
     project: Project,
     verdicts: Iterator[list[Row]],
-    intake: Intake[Row],
+    intake: Intake[Item, Row],
     report: ImportReport,
 ) -> bool:
     """The good lines of the next batches, for good; False at the end of the file.

@@ -52,6 +52,10 @@ def import_rankings(
     return import_file(project, lines, mode, RankingIntake(project))
 
 
+StoredOrder = tuple[str, str, dict[str, int]]
+"""Prompt id, labeler, dense ranks by response id."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewRanking:
     """A line that is to be stored, with the rows it speaks of."""
@@ -130,20 +134,7 @@ class Stored:
             prompt__in=self._prompts.values()
         ).values_list("prompt", "external_id", "pk"):
             self._responses.setdefault(prompt, {})[external_id] = pk
-        imported = Ranking.objects.current().filter(
-            project=project, assignment__source=AssignmentSource.IMPORTED
-        )
-        by_id = imported.filter(external_id__in={line.id for line in batch if line.id})
-        by_pair = imported.filter(
-            assignment__prompt__in=self._prompts.values(), external_id=None
-        )
-        self._rankings: dict[Key, tuple[str, str, dict[str, int]]] = {
-            external_id or (prompt_id, labeler): (prompt_id, labeler, ranks)
-            for external_id, prompt_id, labeler, ranks in (
-                *_rows(by_id),
-                *_rows(by_pair),
-            )
-        }
+        self._rankings = stored_orders(project, batch)
 
     def find(self, line: RankingLine) -> NewRanking | None:
         """The line's rows if it is new, None if it is unchanged. Raises Refused."""
@@ -164,6 +155,26 @@ class Stored:
                 " stored rankings never change",
             )
         return None
+
+
+def stored_orders(
+    project: Project, lines: Collection[RankingLine]
+) -> dict[Key, StoredOrder]:
+    """What is stored under the keys of these lines. Four queries."""
+    imported = Ranking.objects.current().filter(
+        project=project, assignment__source=AssignmentSource.IMPORTED
+    )
+    by_id = imported.filter(external_id__in={line.id for line in lines if line.id})
+    by_pair = imported.filter(
+        assignment__prompt__external_id__in={
+            line.prompt_id for line in lines if not line.id
+        },
+        external_id=None,
+    )
+    return {
+        external_id or (prompt_id, labeler): (prompt_id, labeler, ranks)
+        for external_id, prompt_id, labeler, ranks in (*_rows(by_id), *_rows(by_pair))
+    }
 
 
 def _rows(rankings: Any) -> Iterator[tuple[str | None, str, str, dict[str, int]]]:
