@@ -62,6 +62,15 @@ class ImportReport:
     def take(self, line: Line, warnings: Iterable[tuple[str, str]] = ()) -> None:
         """Take a line, with these warnings (code, message) and those of its bytes."""
         self.imported += 1
+        self._warn_of(line, warnings)
+
+    def keep(self, line: Line, warnings: Iterable[tuple[str, str]] = ()) -> None:
+        """Leave a line as it is: it brings nothing new."""
+        self.unchanged += 1
+        for code, message in warnings:
+            self._warn(line, code, message)
+
+    def _warn_of(self, line: Line, warnings: Iterable[tuple[str, str]]) -> None:
         if line.bom:
             self._warn(line, "bom", "a byte order mark stands before the line")
         if line.crlf:
@@ -121,7 +130,7 @@ def checked_lines(
     for line in lines:
         report.lines += 1
         try:
-            fields = _object_of(line)
+            fields = object_of(line)
             passed = check(fields)
         except Refused as error:
             report.refuse(line, error)
@@ -146,7 +155,8 @@ def batches(
         yield batch
 
 
-def _object_of(line: Line) -> dict[str, Any]:
+def object_of(line: Line) -> dict[str, Any]:
+    """What a line of JSON says; raises Refused for all but an object."""
     if line.too_long:
         raise Refused(
             "text_too_long", f"the line is longer than {LONGEST_LINE} bytes, the most"

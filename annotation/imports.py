@@ -1,22 +1,30 @@
-"""Prompts from a file: checked as a whole, then written as a whole, or not at all."""
+"""Prompts from a file: all of it or nothing, or its good lines piece by piece."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import Enum
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Final, Protocol, TypeVar
 
 from django.db import transaction
 
 from annotation import jobs, tasks
 from annotation.import_report import ImportReport, batches, checked_lines
-from annotation.jsonl import Line, LineReader, Progress, UnreadableFile
-from annotation.models import Project, Prompt, PromptImport, Response, User
-from annotation.overlap import choose_overlap, lock_overlap
+from annotation.jsonl import Line, LineReader, Progress
+from annotation.models import Project, Prompt, PromptImport, User
+from annotation.overlap import lock_overlap
 from annotation.prompt_lines import FIELDS, PromptLine, check_prompt
-from annotation.slots import call_back, make_slots
+from annotation.prompt_rows import store_prompts
+from annotation.slots import call_back
 from annotation.strict_json import Refused
 
+Item = TypeVar("Item")
+Out = TypeVar("Out", covariant=True)
+In = TypeVar("In", contravariant=True)
 Row = TypeVar("Row")
+
+# Of a partial import, which commits them together: some seconds of work.
+BATCHES_A_PIECE: Final = 10
 
 
 class ImportMode(Enum):
@@ -25,6 +33,35 @@ class ImportMode(Enum):
     DRY_RUN = "dry run"  # nothing
     WHOLE = "whole"  # written, if no line of the file is refused
     PARTIAL = "partial"  # written
+
+
+class ImportStopped(Exception):  # noqa: N818  reads as what happened
+    """A partial import cannot go on; the message says why and what was kept."""
+
+
+class Source(Protocol[Out]):
+    """A file's lines, or what else it is made of; can be read from the start again."""
+
+    def __iter__(self) -> Iterator[Out]:
+        """The lines from the start."""
+
+    def check(self) -> None:
+        """Read to the end. Raises UnreadableFile."""
+
+
+class Intake(Protocol[In, Row]):
+    """What one import does with lines: judge them, and write the good ones."""
+
+    def verdicts(
+        self, lines: Iterable[In], report: ImportReport
+    ) -> Iterator[list[Row]]:
+        """Judge all lines into the report; the new rows in batches that fit."""
+
+    def write(self, rows: list[Row]) -> None:
+        """Store a batch."""
+
+    def settle(self, report: ImportReport) -> None:
+        """What comes last before a commit."""
 
 
 def import_prompts(  # noqa: PLR0913  by keyword only, and all but two have defaults
@@ -41,37 +78,16 @@ def import_prompts(  # noqa: PLR0913  by keyword only, and all but two have defa
     A line that is there already is `unchanged`; a known id with other content is the
     error `changed`, also where only its responses are new. A refused line leaves its
     id free for a corrected one below it. New prompts get their overlap, and those
-    with responses their slots in the queue. The file must be seekable: it is read
-    twice. An import that added something is kept as a PromptImport of `user`, which
-    can be undone; a worker renders its texts before anybody is shown them.
+    with responses their slots in the queue. The file must be seekable: a partial
+    import reads it twice. An import that added something is kept as a PromptImport of
+    `user`, which can be undone; a worker renders its texts before anybody is shown
+    them.
 
     Raises UnreadableFile for a file that is broken as a whole; nothing is written.
     """
-    first_places: list[int] = []
-    kept = PromptImport(project=project, file_name=name_of(file), created_by=user)
-
-    def write(lines: list[PromptLine]) -> None:
-        if lines and kept.pk is None:
-            kept.save()
-        first_places.extend(_write(project, lines, kept))
-
-    with transaction.atomic():
-        report = import_file(
-            project,
-            LineReader(file, progress, most_bytes=most_bytes),
-            mode,
-            verdicts=lambda lines, report: _verdicts(project, lines, report),
-            write=write,
-        )
-        if kept.pk is not None:
-            kept.imported, kept.unchanged = report.imported, report.unchanged
-            kept.refused = report.refused
-            kept.save(update_fields=["imported", "unchanged", "refused"])
-            jobs.wake(tasks.render_import, kept.pk)
-        # While this went on, labelers may have passed the places it took at its start.
-        if first_places:
-            call_back(project.pk, to=min(first_places))
-    return report
+    lines = LineReader(file, progress, most_bytes=most_bytes)
+    intake = PromptIntake(project, file_name=name_of(file), user=user)
+    return import_file(project, lines, mode, intake)
 
 
 def name_of(file: BinaryIO) -> str:
@@ -80,59 +96,171 @@ def name_of(file: BinaryIO) -> str:
     return "".join(letter for letter in name if letter.isprintable())[:200]
 
 
+# --- One reading of a file ---------------------------------------------------------
+
+
 def import_file(
     project: Project,
-    reader: LineReader,
+    source: Source[Item],
     mode: ImportMode,
-    *,
-    verdicts: Callable[[Iterable[Line], ImportReport], Iterator[list[Row]]],
-    write: Callable[[list[Row]], None],
+    intake: Intake[Item, Row],
 ) -> ImportReport:
-    """Judge the whole file, then write what is new, in one transaction.
+    """Judge all lines, and write what is new in the way that `mode` says.
 
-    1. Imports into one project, and changes of its overlap, wait for each other (an
-       advisory lock, released with the transaction), so both readings find the same
-       rows stored, and the overlap is the one in force.
-    2. `verdicts` judges all lines into the report and yields the new rows in batches;
-       nothing is kept, so the memory stays flat.
-    3. In a dry run, or with a refused line (unless PARTIAL), that is all.
-    4. The file is read and judged again, and `write` stores each batch. Had the file
-       changed in between, everything is rolled back.
+    Imports into one project, and changes of its overlap, wait for each other (an
+    advisory lock, released with the transaction), so that nobody else stores one of
+    the lines between its verdict and its writing.
     """
-    with transaction.atomic():
-        lock_overlap(project.pk)
-        project.refresh_from_db(fields=["overlap", "overlap_fraction"])
-        report = ImportReport()
-        for _ in verdicts(reader, report):
+    report = ImportReport()
+    verdicts = intake.verdicts(source, report)
+    if mode is ImportMode.DRY_RUN:
+        for _ in verdicts:
             pass
-        if mode is ImportMode.DRY_RUN or (report.refused and mode is ImportMode.WHOLE):
-            return report
-        checked = reader.sha256
-        for rows in verdicts(reader, ImportReport()):
-            write(rows)
-        if reader.sha256 != checked:
-            raise UnreadableFile(
-                "the file changed while it was read: nothing was imported"
-            )
+    elif mode is ImportMode.WHOLE:
+        _write_whole(project, verdicts, intake, report)
+    else:
+        source.check()
+        while _write_piece(project, verdicts, intake, report):
+            pass
     return report
 
 
-def _verdicts(
-    project: Project, lines: Iterable[Line], report: ImportReport
-) -> Iterator[list[PromptLine]]:
-    """The new prompts of the file, in batches. One query a batch."""
-    seen: set[str] = set()  # of the lines that were not refused
+class _KeptOut(Exception):  # noqa: N818  a line is refused: nothing is written
+    pass
 
-    def check(fields: dict[str, object]) -> PromptLine:
-        return check_prompt(fields, fewest_responses=project.fewest_responses)
 
-    for batch in batches(checked_lines(lines, report, FIELDS, check)):
-        ids = [prompt.id for _, prompt in batch]
-        stored = dict(
-            Prompt.objects.filter(project=project, external_id__in=ids).values_list(
-                "external_id", "line_sha256"
+def _write_whole(
+    project: Project,
+    verdicts: Iterator[list[Row]],
+    intake: Intake[Item, Row],
+    report: ImportReport,
+) -> None:
+    """All of the file in one transaction, or nothing of it.
+
+    Lines are written as they are read, so that a good file is read once. At the first
+    refused one all is rolled back, and the rest is only judged: what the lines above
+    wrote has no part in any verdict, for the intake remembers them itself.
+    """
+    try:
+        with transaction.atomic():
+            _take_turn(project)
+            for rows in verdicts:
+                _write_or_refuse(rows, intake, report)
+            _write_or_refuse([], intake, report)
+            intake.settle(report)
+    except _KeptOut:
+        for _ in verdicts:
+            pass
+
+
+def _write_or_refuse(
+    rows: list[Row], intake: Intake[Item, Row], report: ImportReport
+) -> None:
+    if report.refused:
+        raise _KeptOut
+    if rows:
+        intake.write(rows)
+
+
+def _write_piece(
+    project: Project,
+    verdicts: Iterator[list[Row]],
+    intake: Intake[Item, Row],
+    report: ImportReport,
+) -> bool:
+    """The good lines of the next batches, for good; False at the end of the file.
+
+    An import that is killed keeps its pieces: in the next one they are `unchanged`.
+    """
+    read = 0
+    with transaction.atomic():
+        _take_turn(project)
+        for rows in islice(verdicts, BATCHES_A_PIECE):
+            read += 1
+            if rows:
+                intake.write(rows)
+        intake.settle(report)
+    return read == BATCHES_A_PIECE
+
+
+def _take_turn(project: Project) -> None:
+    lock_overlap(project.pk)
+    project.refresh_from_db(fields=["overlap", "overlap_fraction"])
+
+
+# --- Prompts ----------------------------------------------------------------------
+
+
+class PromptStore:
+    """Where an import's new prompts go, and what is remembered of the import itself."""
+
+    def __init__(self, project: Project, *, file_name: str, user: User | None) -> None:
+        self._project = project
+        self._kept = PromptImport(project=project, file_name=file_name, created_by=user)
+        self._first_places: list[int] = []
+
+    def write(self, lines: list[PromptLine]) -> list[int]:
+        """Store new prompts; their keys. Raises ImportStopped."""
+        if self._kept.pk is None:
+            self._kept.save()
+        stored = store_prompts(self._project, lines, self._kept)
+        if stored.first_place is not None:
+            self._first_places.append(stored.first_place)
+        return stored.keys
+
+    def settle(self, report: ImportReport) -> None:
+        """Keep the counts, and call back who passed the new places. Locks the project.
+
+        The counts are written only while nobody has undone the import: what it would
+        add after that could not be undone again. The row is locked by it until the
+        commit, and an undoing waits.
+        """
+        if self._kept.pk is None:
+            return
+        counts = {
+            "imported": report.imported,
+            "unchanged": report.unchanged,
+            "refused": report.refused,
+        }
+        kept = PromptImport.objects.filter(pk=self._kept.pk, undone_at__isnull=True)
+        if not kept.update(**counts):
+            raise ImportStopped(
+                "This import was undone while it went on. Nothing more was imported."
             )
-        )
+        jobs.wake(tasks.render_import, self._kept.pk)
+        # While this went on, labelers may have passed the places it took at its start.
+        if self._first_places:
+            call_back(self._project.pk, to=min(self._first_places))
+            self._first_places.clear()
+
+
+class PromptIntake:
+    """Lines of the prompts file."""
+
+    def __init__(self, project: Project, *, file_name: str, user: User | None) -> None:
+        self._project = project
+        self._store = PromptStore(project, file_name=file_name, user=user)
+
+    def verdicts(
+        self, lines: Iterable[Line], report: ImportReport
+    ) -> Iterator[list[PromptLine]]:
+        """The new prompts of the file. One query a batch."""
+        seen: set[str] = set()  # of the lines that were not refused
+        fewest = self._project.fewest_responses
+
+        def check(fields: dict[str, object]) -> PromptLine:
+            return check_prompt(fields, fewest_responses=fewest)
+
+        for batch in batches(checked_lines(lines, report, FIELDS, check)):
+            yield self._new(batch, seen, report)
+
+    def _new(
+        self,
+        batch: list[tuple[Line, PromptLine]],
+        seen: set[str],
+        report: ImportReport,
+    ) -> list[PromptLine]:
+        stored = stored_prompts(self._project, (prompt.id for _, prompt in batch))
         new = []
         for line, prompt in batch:
             try:
@@ -146,7 +274,21 @@ def _verdicts(
                 new.append(prompt)
             else:
                 report.unchanged += 1
-        yield new
+        return new
+
+    def write(self, rows: list[PromptLine]) -> None:
+        """Store them with their responses and slots."""
+        self._store.write(rows)
+
+    def settle(self, report: ImportReport) -> None:
+        """See PromptStore."""
+        self._store.settle(report)
+
+
+def stored_prompts(project: Project, ids: Iterable[str]) -> dict[str, str]:
+    """What lines with these ids said that are stored: hash by id. One query."""
+    found = Prompt.objects.filter(project=project, external_id__in=list(ids))
+    return dict(found.values_list("external_id", "line_sha256"))
 
 
 def _is_new(
@@ -166,37 +308,3 @@ def _is_new(
             " prompts never change: give the new one another id",
         )
     return stored_sha256 is None
-
-
-def _write(project: Project, lines: list[PromptLine], kept: PromptImport) -> list[int]:
-    """Store prompts with their responses and slots; the first new place, if any."""
-    prompts = [
-        Prompt(
-            project=project,
-            came_with=kept,
-            external_id=line.id,
-            messages=line.messages,
-            tags=line.tags,
-            purpose=line.purpose,
-            gold=line.gold,
-            metadata=line.metadata,
-            priority=line.priority,
-            line_sha256=line.sha256,
-        )
-        for line in lines
-    ]
-    choose_overlap(project=project, prompts=prompts)
-    Prompt.objects.bulk_create(prompts)
-    Response.objects.bulk_create(
-        Response(
-            prompt=prompt,
-            external_id=response.id,
-            text=response.text,
-            model=response.model,
-            params=response.params,
-        )
-        for prompt, line in zip(prompts, lines, strict=True)
-        for response in line.responses
-    )
-    first = make_slots([prompt.pk for prompt in prompts])
-    return [] if first is None else [first]

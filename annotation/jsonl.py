@@ -1,9 +1,9 @@
 """Lines of a JSONL or JSONL.gz file, one at a time, in flat memory. PURE."""
 
 import gzip
-import hashlib
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from typing import BinaryIO, Final, cast
@@ -12,6 +12,7 @@ from typing import BinaryIO, Final, cast
 LONGEST_LINE: Final = 24 * 2**20
 BOM: Final = b"\xef\xbb\xbf"
 GZIP: Final = b"\x1f\x8b"
+AT_ONCE: Final = 2**20
 
 Progress = Callable[[int], object]
 """Told how many bytes of the file (as it lies on disk) have been read by now."""
@@ -38,11 +39,7 @@ class Line:
 
 
 class LineReader:
-    """Reads the lines of one file, as often as asked; gzip is known by its first bytes.
-
-    Two readings of a file that changed in between would decide about different
-    lines: `sha256` is the hash of what the last complete reading saw.
-    """
+    """The lines of one file, as often as asked; gzip is known by its first bytes."""
 
     def __init__(
         self,
@@ -54,31 +51,41 @@ class LineReader:
         self._file = file
         self._progress = progress
         self._most_bytes = most_bytes  # unpacked; None: no limit
-        self.sha256 = ""
 
     def __iter__(self) -> Iterator[Line]:
         """The lines from the start.
 
         Raises UnreadableFile for a broken gzip file and beyond `most_bytes`.
         """
+        with self._plain() as plain:
+            yield from self._lines(plain)
+
+    def check(self) -> None:
+        """Read to the end, without a look at the lines. Raises UnreadableFile."""
+        with self._plain() as plain:
+            read = 0
+            while piece := plain.read(AT_ONCE):
+                read += len(piece)
+                self._check(read)
+
+    @contextmanager
+    def _plain(self) -> Iterator[BufferedIOBase]:
+        """The file from its start, unpacked; it stays open, to be read again."""
         self._file.seek(0)
         compressed = self._file.read(2) == GZIP
         self._file.seek(0)
-        # GzipFile leaves the file open: the reader may be asked again.
         plain = gzip.GzipFile(fileobj=self._file) if compressed else self._file
         try:
-            yield from self._lines(cast(BufferedIOBase, plain))
+            yield cast(BufferedIOBase, plain)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise UnreadableFile(
                 f"the gzip file is cut off or damaged ({error}): nothing of it was used"
             ) from error
 
     def _lines(self, plain: BufferedIOBase) -> Iterator[Line]:
-        digest = hashlib.sha256()
         number = offset = read = 0
         kept = b""
         while piece := plain.readline(LONGEST_LINE + 1):
-            digest.update(piece)
             read += len(piece)
             self._check(read)
             # Of an endless line the first bytes and the last one say enough.
@@ -90,7 +97,6 @@ class LineReader:
             offset, kept = read, b""
         if kept:
             yield from _line(number + 1, offset, kept, length=read - offset)
-        self.sha256 = digest.hexdigest()
 
     def _check(self, read: int) -> None:
         if self._most_bytes is not None and read > self._most_bytes:

@@ -6,8 +6,8 @@ advisory lock), so that imports and an admin's change count the same prompts.
 
 import random
 import secrets
-from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Protocol
 
 from django.db import connection, transaction
 from django.db.models import Count, Q
@@ -39,6 +39,13 @@ WHERE queued.id = counted.id AND counted.number > prompt.overlap
 """
 
 
+class Placed(Protocol):
+    """A new prompt, as far as its overlap goes."""
+
+    purpose: str
+    overlap: int
+
+
 class OverlapIsBusyError(Exception):
     """An import is settling the overlap at this moment; nothing was changed."""
 
@@ -61,16 +68,21 @@ def _lock_overlap_now(project_id: int) -> None:
 
 
 def choose_overlap(
-    *, project: Project, prompts: Collection[Prompt], rng: random.Random | None = None
+    *, project: Project, prompts: Iterable[Placed], rng: random.Random | None = None
 ) -> None:
     """Set `overlap` on new, unsaved work prompts: the project's, or 1.
 
     Over the project's work prompts as a whole, round(fraction · all) have the
     overlap: an exact count, also when prompts come in batches. Which ones is chosen
-    by `rng`, by default one that nobody can guess. One query, under `lock_overlap`.
+    by `rng`, by default one that nobody can guess. One query, under `lock_overlap`;
+    none where all prompts are to have the same.
     """
     rng = rng or secrets.SystemRandom()
     work = [prompt for prompt in prompts if prompt.purpose == Purpose.WORK]
+    for prompt in work:
+        prompt.overlap = project.overlap if project.overlap_fraction == 1 else 1
+    if project.overlap == 1 or project.overlap_fraction in (0, 1):
+        return
     before = Prompt.objects.filter(project=project, purpose=Purpose.WORK)
     counts = before.aggregate(
         all=Count("pk"), overlapping=Count("pk", filter=Q(overlap__gt=1))
@@ -78,8 +90,8 @@ def choose_overlap(
     wanted = round(project.overlap_fraction * (counts["all"] + len(work)))
     missing = wanted - counts["overlapping"]
     chosen = set(rng.sample(range(len(work)), min(max(missing, 0), len(work))))
-    for number, prompt in enumerate(work):
-        prompt.overlap = project.overlap if number in chosen else 1
+    for number in chosen:
+        work[number].overlap = project.overlap
 
 
 def change_overlap(

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from annotation import json_fields
 from annotation.json_fields import a_list, an_object, required
 from annotation.models import (
+    FEWEST_ARCHIVED,
     HIGHEST_PRIORITY,
     LOWEST_PRIORITY,
     MAX_TEXT_BYTES,
@@ -26,13 +27,18 @@ FIELDS: Final = frozenset(
 )
 MOST_TAGS, LONGEST_TAG = 100, 100
 LONGEST_MODEL: Final = 500
+ARCHIVE_TAKES: Final = (
+    f"; a project made with --archive takes {FEWEST_ARCHIVED} to {MOST_RESPONSES}"
+)
+
+# Made once: json.dumps would make one for every line.
+CANONICAL: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 
 Message = dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseLine:
-    """One response of a line."""
+class ResponseLine(NamedTuple):
+    """One response of a line. A tuple, for a file of prompts has nine times as many."""
 
     id: str
     text: str
@@ -64,10 +70,7 @@ class PromptLine:
         content: dict[str, Any] = {
             "id": self.id,
             "messages": self.messages,
-            "responses": sorted(
-                [response.id, response.text, response.model, response.params]
-                for response in self.responses
-            ),
+            "responses": sorted(self.responses),  # by their ids, which differ
             "tags": sorted(self.tags),
             "purpose": self.purpose,
             "gold": self.gold,
@@ -75,8 +78,7 @@ class PromptLine:
         }
         if self.priority:  # absent is 0: lines of before priorities hash as they did
             content["priority"] = self.priority
-        canonical = json.dumps(content, ensure_ascii=False, sort_keys=True)
-        return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
+        return hashlib.sha256(CANONICAL.encode(content).encode("utf-8")).hexdigest()
 
     def warnings(self) -> list[tuple[str, str]]:
         """What a reader should know of a line that is imported all the same."""
@@ -89,37 +91,23 @@ class PromptLine:
             )
         if self.gold and len(set(self.gold.values())) == 1:
             found.append(("gold_tied", "'gold' ties everything: it tests nothing"))
-        for code, says, applies in self._signs():
-            ids = [response.id for response in self.responses if applies(response)]
-            if ids:
-                found.append((code, f"{says} {_listed(ids)}"))
+        for code, says, odd in self._odd_responses():
+            if odd:
+                found.append((code, f"{says} {_listed([one.id for one in odd])}"))
         return found
 
-    def _signs(self) -> tuple[tuple[str, str, Callable[[ResponseLine], bool]], ...]:
-        """What may be odd about a response: code, words before the ids, and when."""
-        times = Counter(response.text for response in self.responses)
-        return (
-            (
-                "empty_response",
-                "no visible character in",
-                lambda response: is_blank(response.text),
-            ),
-            (
-                "identical_responses",
-                "equal texts:",
-                lambda response: times[response.text] > 1,
-            ),
-            (
-                "names_a_model",
-                "labelers can read which model wrote",
-                lambda response: names_a_model(response.text),
-            ),
-            (
-                "truncated",
-                "cut off at a limit, say 'params':",
-                lambda response: is_truncated(response.params),
-            ),
-        )
+    def _odd_responses(self) -> Iterator[tuple[str, str, list[ResponseLine]]]:
+        """What may be odd about responses: code, words before the ids, and which."""
+        given = self.responses
+        blank = [one for one in given if is_blank(one.text)]
+        yield "empty_response", "no visible character in", blank
+        times = Counter([one.text for one in given])
+        equal = [one for one in given if times[one.text] > 1]
+        yield "identical_responses", "equal texts:", equal
+        telling = [one for one in given if names_a_model(one.text)]
+        yield "names_a_model", "labelers can read which model wrote", telling
+        cut = [one for one in given if one.params and is_truncated(one.params)]
+        yield "truncated", "cut off at a limit, say 'params':", cut
 
 
 def check_prompt(fields: dict[str, Any], *, fewest_responses: int) -> PromptLine:
@@ -208,7 +196,8 @@ def _check_k(k: int, fewest: int) -> None:
         raise Refused(
             "k_out_of_range",
             f"{k} responses; this project takes {fewest} to {MOST_RESPONSES}"
-            " (or none, to sample them later)",
+            " (or none, to sample them later)"
+            + (ARCHIVE_TAKES if FEWEST_ARCHIVED <= k < fewest else ""),
         )
 
 

@@ -5,12 +5,12 @@ position bias can be measured; and it is a function of the secret and a label, s
 same assignment is shown the same way again.
 """
 
-import hashlib
 import hmac
+import struct
 from collections.abc import Iterator
 
-BYTES_PER_DRAW = 4
-DRAWS = 256**BYTES_PER_DRAW
+EIGHT = struct.Struct(">8I")  # draws of four bytes in a digest
+DRAWS = 2**32
 
 
 def display_order(*, secret: str, label: str, count: int) -> list[int]:
@@ -32,13 +32,14 @@ def _draws(key: bytes, label: bytes) -> Iterator[int]:
     """Endless uniform integers in 0 … 2^32 - 1, the same for the same arguments."""
     block = 0
     while True:
-        digest = hmac.digest(key, label + b"#%d" % block, hashlib.sha256)
-        for start in range(0, len(digest), BYTES_PER_DRAW):
-            yield int.from_bytes(digest[start : start + BYTES_PER_DRAW])
+        yield from EIGHT.unpack(hmac.digest(key, label + b"#%d" % block, "sha256"))
         block += 1
 
 
 def _below(bound: int, draws: Iterator[int]) -> int:
     """The next draw in 0 … bound - 1; the uneven rest at the top is drawn again."""
     limit = DRAWS - DRAWS % bound
-    return next(draw for draw in draws if draw < limit) % bound
+    draw = next(draws)
+    while draw >= limit:
+        draw = next(draws)
+    return draw % bound

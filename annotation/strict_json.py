@@ -43,26 +43,23 @@ def read_json(raw: bytes) -> Any:
         ) from error
     if "\0" in text:
         raise Refused("nul", f"a NUL byte at byte {raw.index(0) + 1}")
+    if text.startswith("\ufeff"):
+        raise Refused("bad_json", "it starts with a byte order mark")
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_constant=_not_a_number,
-            parse_float=_float,
-            parse_int=_integer,
-        )
+        value = DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise Refused("bad_json", _where(error)) from error
     except RecursionError as error:
         raise _too_deep() from error
-    # Only an escape can bring in a NUL or half a surrogate pair by now.
-    _check_inside(value, texts_too=b"\\u" in raw)
+    # Only an escape can bring in a NUL or half a surrogate pair by now, and what opens
+    # few brackets is not deep: most documents need not be walked through.
+    escapes = b"\\u" in raw
+    if escapes or raw.count(b"{") + raw.count(b"[") > DEEPEST:
+        _check_inside(value, texts_too=escapes)
     return value
 
 
 def _where(error: json.JSONDecodeError) -> str:
-    if error.msg.startswith("Unexpected UTF-8 BOM"):
-        return "it starts with a byte order mark"
     line = f"line {error.lineno}, " if error.lineno > 1 else ""
     return f"not JSON: {error.msg} ({line}column {error.colno})"
 
@@ -100,6 +97,15 @@ def _integer(digits: str) -> int:
             f" {LARGEST_INTEGER}",
         )
     return int(digits)
+
+
+# Made once: json.loads would make one for every line of a file.
+DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_constant=_not_a_number,
+    parse_float=_float,
+    parse_int=_integer,
+)
 
 
 def _check_inside(value: Any, *, texts_too: bool) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from annotation.import_report import ImportReport, batches, checked_lines
@@ -23,6 +22,7 @@ from annotation.models import (
     Response,
     Role,
 )
+from annotation.prompt_rows import copy_rows
 from annotation.strict_json import Refused
 from ranking.models import Placement, Ranking, RankingStatus
 from ranking.ranking_lines import FIELDS, Key, RankingLine, check_ranking
@@ -48,23 +48,12 @@ def import_rankings(
 
     Raises UnreadableFile for a file that is broken as a whole; nothing is written.
     """
-    ranked: set[int] = set()
+    lines = LineReader(file, progress, most_bytes=most_bytes)
+    return import_file(project, lines, mode, RankingIntake(project))
 
-    def write(rankings: list[NewRanking]) -> None:
-        _write(project, rankings)
-        ranked.update(ranking.prompt for ranking in rankings)
 
-    with transaction.atomic():
-        report = import_file(
-            project,
-            LineReader(file, progress, most_bytes=most_bytes),
-            mode,
-            verdicts=lambda lines, report: _verdicts(project, lines, report),
-            write=write,
-        )
-        # Last, for labelers who submit to one of these prompts wait from here on.
-        lock_and_summarize(ranked)
-    return report
+StoredOrder = tuple[str, str, dict[str, int]]
+"""Prompt id, labeler, dense ranks by response id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +65,28 @@ class NewRanking:
     responses: dict[str, int]  # pk by id
 
 
-def _verdicts(
-    project: Project, lines: Iterable[Line], report: ImportReport
-) -> Iterator[list[NewRanking]]:
-    """The new rankings of the file, in batches. Six queries a batch."""
-    seen: set[Key] = set()  # of the lines that were not refused
-    for batch in batches(checked_lines(lines, report, FIELDS, check_ranking)):
-        stored = _Stored(project, [ranking for _, ranking in batch])
+class RankingIntake:
+    """Lines of the rankings file."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._ranked: set[int] = set()  # prompts, since the last commit
+
+    def verdicts(
+        self, lines: Iterable[Line], report: ImportReport
+    ) -> Iterator[list[NewRanking]]:
+        """The new rankings of the file. Six queries a batch."""
+        seen: set[Key] = set()  # of the lines that were not refused
+        for batch in batches(checked_lines(lines, report, FIELDS, check_ranking)):
+            yield self._new(batch, seen, report)
+
+    def _new(
+        self,
+        batch: list[tuple[Line, RankingLine]],
+        seen: set[Key],
+        report: ImportReport,
+    ) -> list[NewRanking]:
+        stored = Stored(self._project, [ranking for _, ranking in batch])
         new = []
         for line, ranking in batch:
             try:
@@ -97,7 +101,18 @@ def _verdicts(
             else:
                 report.take(line)
                 new.append(found)
-        yield new
+        return new
+
+    def write(self, rows: list[NewRanking]) -> None:
+        """Store them, each with an assignment of its own."""
+        store_rankings(self._project, rows)
+        self._ranked.update(ranking.prompt for ranking in rows)
+
+    def settle(self, report: ImportReport) -> None:
+        """Count the prompts anew. Last, for labelers who submit to one of them wait
+        from here on."""
+        lock_and_summarize(self._ranked)
+        self._ranked.clear()
 
 
 def _check_unseen(line: RankingLine, seen: Collection[Key]) -> None:
@@ -105,7 +120,7 @@ def _check_unseen(line: RankingLine, seen: Collection[Key]) -> None:
         raise Refused("duplicate_ranking", f"{_named(line)} stands above already")
 
 
-class _Stored:
+class Stored:
     """What the database holds of the prompts and rankings that a batch speaks of."""
 
     def __init__(self, project: Project, batch: list[RankingLine]) -> None:
@@ -119,20 +134,7 @@ class _Stored:
             prompt__in=self._prompts.values()
         ).values_list("prompt", "external_id", "pk"):
             self._responses.setdefault(prompt, {})[external_id] = pk
-        imported = Ranking.objects.current().filter(
-            project=project, assignment__source=AssignmentSource.IMPORTED
-        )
-        by_id = imported.filter(external_id__in={line.id for line in batch if line.id})
-        by_pair = imported.filter(
-            assignment__prompt__in=self._prompts.values(), external_id=None
-        )
-        self._rankings: dict[Key, tuple[str, str, dict[str, int]]] = {
-            external_id or (prompt_id, labeler): (prompt_id, labeler, ranks)
-            for external_id, prompt_id, labeler, ranks in (
-                *_rows(by_id),
-                *_rows(by_pair),
-            )
-        }
+        self._rankings = stored_orders(project, batch)
 
     def find(self, line: RankingLine) -> NewRanking | None:
         """The line's rows if it is new, None if it is unchanged. Raises Refused."""
@@ -153,6 +155,26 @@ class _Stored:
                 " stored rankings never change",
             )
         return None
+
+
+def stored_orders(
+    project: Project, lines: Collection[RankingLine]
+) -> dict[Key, StoredOrder]:
+    """What is stored under the keys of these lines. Four queries."""
+    imported = Ranking.objects.current().filter(
+        project=project, assignment__source=AssignmentSource.IMPORTED
+    )
+    by_id = imported.filter(external_id__in={line.id for line in lines if line.id})
+    by_pair = imported.filter(
+        assignment__prompt__external_id__in={
+            line.prompt_id for line in lines if not line.id
+        },
+        external_id=None,
+    )
+    return {
+        external_id or (prompt_id, labeler): (prompt_id, labeler, ranks)
+        for external_id, prompt_id, labeler, ranks in (*_rows(by_id), *_rows(by_pair))
+    }
 
 
 def _rows(rankings: Any) -> Iterator[tuple[str | None, str, str, dict[str, int]]]:
@@ -180,7 +202,8 @@ def _named(line: RankingLine) -> str:
 # --- Writing ----------------------------------------------------------------------
 
 
-def _write(project: Project, new: list[NewRanking]) -> None:
+def store_rankings(project: Project, new: list[NewRanking]) -> None:
+    """Store rankings made elsewhere, each with a completed assignment of its own."""
     labelers = _labelers(project, {ranking.line.labeler for ranking in new})
     rankings = Ranking.objects.bulk_create(
         _ranking(project, ranking.line, assignment)
@@ -188,28 +211,17 @@ def _write(project: Project, new: list[NewRanking]) -> None:
             new, _assignments(project, new, labelers), strict=True
         )
     )
-    _copy_placements(
-        (stored.pk, ranking.responses[response], rank, ranking.line.raw_ranks[response])
-        for stored, ranking in zip(rankings, new, strict=True)
-        for response, rank in ranking.line.ranks.items()
+    # Up to nine for each ranking: as objects they would cost more than all the rest.
+    copy_rows(
+        Placement._meta.db_table,
+        ("ranking_id", "response_id", "rank", "raw_rank"),
+        (
+            (stored.pk, ranking.responses[response], rank, raw[response])
+            for stored, ranking in zip(rankings, new, strict=True)
+            for raw in [ranking.line.raw_ranks]
+            for response, rank in ranking.line.ranks.items()
+        ),
     )
-
-
-def _copy_placements(rows: Iterable[tuple[int, int, int, int]]) -> None:
-    """(ranking, response, rank, raw rank) by COPY, the way in for many small rows.
-
-    There are up to nine of them for each ranking, and as objects they would cost more
-    than all the rest of an import. Triggers and constraints hold as for INSERT.
-    """
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(
-            f"COPY {Placement._meta.db_table} (ranking_id, response_id, rank, raw_rank)"
-            " FROM STDIN"
-        ) as copy,
-    ):
-        for row in rows:
-            copy.write_row(row)
 
 
 def _labelers(project: Project, names: set[str]) -> dict[str, int]:

@@ -364,22 +364,28 @@ def test_a_broken_file_is_one_error_and_writes_nothing(project: Project) -> None
     assert not Prompt.objects.exists()
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_imported(
-    project: Project,
+class Counted(io.BytesIO):
+    """Counts the bytes that are read."""
+
+    taken = 0
+
+    def readline(self, size: int | None = -1) -> bytes:
+        line = super().readline(size)
+        self.taken += len(line)
+        return line
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_whole_import_reads_its_lines_once(
+    project: Project, *, refused: bool
 ) -> None:
-    class Swapped(io.BytesIO):
-        """Another file from the second reading on."""
-
-        rewinds = 0
-
-        def seek(self, position: int, whence: int = 0) -> int:
-            self.rewinds += 1
-            if self.rewinds == 3:
-                self.getbuffer()[:] = self.getvalue().replace(b"p1", b"p2")
-            return super().seek(position, whence)
-
-    with pytest.raises(UnreadableFile, match="changed while it was read"):
-        import_prompts(project, Swapped(file_of(row("p1")).getvalue()))
+    """So a file cannot change between its check and its import."""
+    rows: list[dict[str, Any] | bytes] = [row(f"p{n}") for n in range(1_200)]
+    file = Counted(file_of(*rows, *[b"{}"] * refused, *rows[:1]).getvalue())
+    report = import_prompts(project, file)
+    assert file.taken == len(file.getvalue())
+    assert codes(report)[-1] == (1_201 + refused, "error", "duplicate_id")
+    assert not Prompt.objects.exists()
 
 
 @settings(

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.text_signs import is_truncated, names_a_model
+from annotation.text_signs import (
+    ANY_NAME,
+    BETWEEN_WORDS,
+    IDENTITY,
+    MAKERS,
+    MODELS,
+    is_truncated,
+    names_a_model,
+)
 from tests.real_data import real_records
 
 
@@ -114,3 +122,16 @@ def test_a_text_made_to_be_slow_ends_the_search_all_the_same(
     text: str, *, found: bool
 ) -> None:
     assert names_a_model(text) is found
+
+
+PIECES = st.sampled_from(
+    ["I am ", "I'm", "As ", "as an AI ", "my name is ", "made by ", " ", "*", ", ", "X"]
+) | st.from_regex(f"(?:{MODELS}|{MAKERS})", fullmatch=True)
+
+
+@given(pieces=st.lists(PIECES, max_size=8))
+def test_the_quick_look_passes_over_nothing(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    found = IDENTITY.search(BETWEEN_WORDS.sub(" ", text))
+    assert found is None or ANY_NAME.search(text)
+    assert names_a_model(text) is (found is not None)

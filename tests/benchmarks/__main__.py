@@ -11,6 +11,7 @@ from tests.benchmarks import (
     consensus,
     cycle,
     first_key,
+    importing,
     looking,
     reporting,
 )
@@ -43,6 +44,9 @@ BENCHMARKS: dict[str, Callable[[bool], bool]] = {
     ),
     "dashboards": lambda few: bool(
         looking.main(FEW_PROMPTS, rounds=1) if few else looking.main()
+    ),
+    importing.NAME: lambda few: bool(
+        importing.main(FEW_PROMPTS, rounds=1) if few else importing.main()
     ),
     consensus.NAME: lambda few: _missed(
         consensus.measure(consensus.BESIDE_CHOIX, rounds=1)

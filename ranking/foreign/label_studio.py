@@ -1,0 +1,116 @@
+"""Label Studio's JSON export of projects with List and Ranker tags. PURE.
+
+Layouts: https://labelstud.io/guide/task_format (tasks, annotations) and
+https://labelstud.io/tags/ranker (results): a task has `data` with a list of items
+(`id`, `title`, `body`, `html`) and `annotations`, each by one person (`completed_by`),
+whose result of the type `ranker` holds the ids of the items, best first:
+`{"ranker": {"rank": ["mdn", "wiki", "blog"]}}`. Older versions have the list itself.
+Items sorted into several buckets have no order that the export tells, and are refused.
+"""
+
+from typing import Any, Final
+
+from annotation.json_fields import a_list
+from annotation.strict_json import Refused
+from ranking.foreign.dialogue import prompt_of
+from ranking.foreign.judged import Answer, Judged, Order, a_text, first_of, name_of
+
+NAME: Final = "label-studio"
+PROMPTS: Final = ("prompt", "question", "instruction", "text", "query", "messages")
+TEXTS: Final = ("body", "html", "title", "text")
+
+
+def read(record: dict[str, Any]) -> list[Judged]:
+    """A task with what its annotators made of it. Raises Refused."""
+    data = record.get("data")
+    if not isinstance(data, dict):
+        raise Refused("missing_field", "the task has no object 'data'")
+    field, items = _items(data)
+    answers = [_answer(item) for item in items]
+    orders = [
+        order
+        for annotation in a_list(record, "annotations")
+        if (order := _order(annotation, [item["id"] for item in items])) is not None
+    ]
+    prompt = prompt_of(_prompt(data, field), "the prompt")
+    return [Judged(prompt, answers, orders, id=name_of(record.get("id")))]
+
+
+def _items(data: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    """The one list of objects with ids."""
+    found = [
+        (name, value)
+        for name, value in data.items()
+        if isinstance(value, list)
+        and value
+        and all(isinstance(item, dict) and "id" in item for item in value)
+    ]
+    if len(found) != 1:
+        raise Refused(
+            "missing_field", f"'data' holds {len(found)} lists of items, not one"
+        )
+    return found[0]
+
+
+def _prompt(data: dict[str, Any], items: str) -> Any:
+    known = first_of({name: data[name] for name in data if name != items}, PROMPTS)
+    if known is not None:
+        return known
+    texts = [value for value in data.values() if isinstance(value, str)]
+    if len(texts) != 1:
+        raise Refused("missing_field", "'data' does not tell which field is the prompt")
+    return texts[0]
+
+
+def _answer(item: dict[str, Any]) -> Answer:
+    text = a_text(first_of(item, TEXTS), "an item's body")
+    return Answer(text, name_of(item.get("model")), name_of(item["id"]))
+
+
+def _order(annotation: Any, ids: list[Any]) -> Order | None:
+    """None for one that was cancelled, or that ranks nothing."""
+    if not isinstance(annotation, dict):
+        raise Refused("wrong_type", "an annotation is not an object")
+    ranked = _ranked(annotation)
+    if annotation.get("was_cancelled") or ranked is None:
+        return None
+    if sorted(map(str, ranked)) != sorted(map(str, ids)):
+        raise Refused("incomplete", "an annotation does not rank each item once")
+    places = {str(name): place for place, name in enumerate(ranked, 1)}
+    return Order(
+        _annotator(annotation.get("completed_by")),
+        [places[str(name)] for name in ids],
+        id=name_of(annotation.get("id")),
+        seconds=annotation.get("lead_time"),
+        submitted_at=annotation.get("created_at"),
+    )
+
+
+def _ranked(annotation: dict[str, Any]) -> list[Any] | None:
+    results = [
+        result["value"].get("ranker")
+        for result in a_list(annotation, "result")
+        if isinstance(result, dict)
+        and result.get("type") == "ranker"
+        and isinstance(result.get("value"), dict)
+    ]
+    if not results:
+        return None
+    ranked = results[-1]
+    if isinstance(ranked, dict):
+        if len(ranked) != 1:
+            raise Refused("wrong_type", "buckets: the export does not tell their order")
+        (ranked,) = ranked.values()
+    if not isinstance(ranked, list):
+        raise Refused("wrong_type", "the ranker's value is not a list of items")
+    return ranked
+
+
+def _annotator(completed_by: Any) -> str:
+    """An account's email where the export tells it, else its number."""
+    if isinstance(completed_by, dict):
+        completed_by = first_of(completed_by, ["email", "username", "id"])
+    name = name_of(completed_by)
+    if name is None:
+        return NAME
+    return f"annotator {name}" if name.isdigit() else name
