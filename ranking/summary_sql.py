@@ -54,6 +54,7 @@ single labelers (`ranking.worked` reads it):
 those of each response by outside id, then zeros.
 """
 
+from itertools import combinations
 from typing import Final
 
 from annotation.models import MOST_RESPONSES
@@ -75,6 +76,13 @@ def _bytes_of(array: str) -> str:
         FROM unnest({array}) WITH ORDINALITY AS listed (number, at))"""  # noqa: S608  words of this file
 
 
+def _every_pair() -> str:
+    """(1, 2), (1, 3) … (8, 9), as they are: of a function that makes rows Postgres
+    expects a thousand, and of two of them more work than it then does."""
+    pairs = combinations(range(1, MOST_RESPONSES + 1), 2)
+    return ", ".join(f"({first}, {second})" for first, second in pairs)
+
+
 def _counted_at(sign: str) -> str:
     """How many pairs have an outcome of this sign, one byte for each distance."""
     return " || ".join(
@@ -89,6 +97,10 @@ LOCK: Final = """
 SELECT id FROM annotation_prompt WHERE id = ANY(%(prompts)s)
 ORDER BY id FOR NO KEY UPDATE
 """
+
+# In a query of its own, so that Postgres plans the same for one prompt and for many. It
+# would make a new plan for each submission else, which takes longer than the work.
+_OF_THESE: Final = "= ANY((SELECT %(prompts)s::bigint[])::bigint[])"
 
 SUMMARIZE: Final = f"""
 WITH ranked AS MATERIALIZED (
@@ -117,7 +129,7 @@ WITH ranked AS MATERIALIZED (
         WHERE revision.assignment_id = assignment.id) AS spent (first_at, seconds)
     CROSS JOIN LATERAL (
         SELECT assignment.repeat = 0 AND ranking.status = 'counted') AS counted (counts)
-    WHERE prompt.id = ANY(%(prompts)s) AND prompt.purpose = 'work'
+    WHERE prompt.id {_OF_THESE} AND prompt.purpose = 'work'
       AND NOT EXISTS (SELECT 1 FROM ranking_ranking later
                       WHERE later.revises_id = ranking.id)
 ),
@@ -147,18 +159,17 @@ sized AS (
                AS sizes
     FROM annotation_prompt prompt
     JOIN annotation_response response ON response.prompt_id = prompt.id
-    WHERE prompt.id = ANY(%(prompts)s) GROUP BY prompt.id
+    WHERE prompt.id {_OF_THESE} GROUP BY prompt.id
 ),
-judged_pairs AS (
+judged_pairs AS MATERIALIZED (
     SELECT one.prompt, one.place AS first, other.place AS second,
            one.ranks[i] - one.ranks[j] AS d, other.ranks[i] - other.ranks[j] AS e
     FROM ranked one
     JOIN ranked other ON other.prompt = one.prompt AND other.place > one.place
         AND one.counts AND other.counts
-    CROSS JOIN LATERAL generate_series(1, cardinality(one.ranks)) AS i
-    CROSS JOIN LATERAL generate_series(i + 1, cardinality(one.ranks)) AS j
+    JOIN (VALUES {_every_pair()}) AS pair (i, j) ON j <= cardinality(one.ranks)
 ),
-outcomes AS (
+outcomes AS MATERIALIZED (
     SELECT prompt, first, second, d, e,
            sign(d * e)::int * least(abs(d), abs(e)) AS outcome
     FROM judged_pairs
@@ -176,7 +187,7 @@ compared AS (
 ),
 emptied AS (
     DELETE FROM ranking_promptsummary
-    WHERE prompt_id = ANY(%(prompts)s)
+    WHERE prompt_id {_OF_THESE}
       AND prompt_id NOT IN (SELECT prompt FROM judged)
 )
 INSERT INTO ranking_promptsummary

@@ -5,8 +5,8 @@ migrates. Whoever changes that statement's columns moves the filling to their mi
 
 Each 200 prompts are a transaction of their own, so that people rank meanwhile, and the
 columns may be empty until all of them are done: a prompt whose row has been made is not
-made again, and a migration that was cut off goes on where it stood. About four minutes
-for 100,000 rankings of nine responses.
+made again, and a migration that was cut off goes on where it stood. About a minute for
+100,000 rankings of nine responses.
 """
 
 from django.db import migrations, models, transaction
