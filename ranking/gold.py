@@ -139,14 +139,27 @@ def fewest_prompts(threshold: float, pairs: int) -> int | None:
 
 def effective_observations(scores: Sequence[Score]) -> float:
     """How many independent pairs tell as much as these of two or more prompts."""
-    m, pairs = len(scores), sum(one.comparable for one in scores)
+    pairs = sum(one.comparable for one in scores)
     p = sum(one.agree for one in scores) / pairs
-    spread = sum((one.agree - p * one.comparable) ** 2 for one in scores)
+    return observations(
+        prompts=len(scores),
+        pairs=pairs,
+        p=p,
+        spread=sum((one.agree - p * one.comparable) ** 2 for one in scores),
+        squares=sum(one.comparable**2 for one in scores),
+    )
+
+
+def observations(
+    *, prompts: int, pairs: int, p: float, spread: float, squares: int
+) -> float:
+    """The same from sums over two prompts or more: N = Σn_i, Σ(a_i - p·n_i)², Σn_i²."""
+    m = prompts
     variance = m / (m - 1) * spread / pairs**2
     observed = p * (1 - p) / variance if variance else inf
     believed = min(observed, pairs / LARGEST_DESIGN_EFFECT)
     z, t = NormalDist().inv_cdf((1 + LEVEL) / 2), student_quantile(m - 1)
-    fewest = pairs**2 / sum(one.comparable**2 for one in scores)
+    fewest = pairs**2 / squares
     return max(believed * (z / t) ** 2, fewest)
 
 

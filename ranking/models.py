@@ -190,12 +190,12 @@ class Withdrawal(models.Model):
 
 
 class PromptSummary(models.Model):
-    """All counted rankings of a prompt, ready to be summed with those of others.
+    """All rankings of a work prompt, ready to be summed with those of others.
 
     Made anew, whole, from the prompt's rankings by whoever stores one, in the same
     transaction and under the prompt's lock; never added to (`ranking.summary_sql`,
-    where the two columns of records are described). A prompt that nobody has ranked
-    has no row.
+    where the columns of records are described). A prompt that nobody has ranked has
+    no row; `rankings` says how many of them count.
     """
 
     prompt = models.OneToOneField(Prompt, primary_key=True, on_delete=models.PROTECT)
@@ -205,6 +205,8 @@ class PromptSummary(models.Model):
     newest_at = models.DateTimeField()
     judged = models.BinaryField()
     compared = models.BinaryField()
+    worked = models.BinaryField(db_default=b"")
+    sizes = models.BinaryField(db_default=b"")
 
     def __str__(self) -> str:
         return f"summary of {self.prompt_id}"

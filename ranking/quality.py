@@ -6,23 +6,17 @@ are compared with what others said of the same responses. Shares have the interv
 a bootstrap over prompts, from FEWEST_PROMPTS on.
 """
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import combinations
-from math import comb
-from statistics import median
-from typing import NamedTuple
 
 import numpy as np
 
+from ranking.answers import Answers
 from ranking.conventions import ratio
-from ranking.gold import Score, share
+from ranking.gold import Share, observations, wilson
 from ranking.quality_intervals import beside, or_none, resampled
 from ranking.quality_lines import (
     AGREEMENT,
     HURRIED,
-    LEAST_SECONDS_PER_WORD,
     LENGTH,
     POSITION,
     SELF_CONSISTENCY,
@@ -31,39 +25,14 @@ from ranking.quality_lines import (
     Measure,
     measure_of,
 )
-from ranking.rank_table import FloatArray
+from ranking.rank_table import BoolArray, FloatArray, IntArray
+from ranking.tallies import MOST_RESPONSES
 
 NOBODY_ELSE = "nobody else ranked a prompt that this labeler ranked"
 NO_REPEAT = "no prompt was ranked twice by this labeler"
 NO_POSITIONS = "the order shown is not known for any ranking of this labeler"
 NO_LENGTHS = "no pair that both sides ordered is known to differ in length"
 NO_SECONDS = "no time was recorded for these rankings"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """One prompt that a labeler ranked, and what others said of it.
-
-    - `ranks`, each of `others` and `again` (`again`: rankings of theirs when it was
-      served once more): lower is better, in the order of the response ids.
-    - `display_order`: the responses in the order shown; None when not known.
-    - `lengths`: characters of each response; `words`: about how many there were to
-      read, prompt included.
-    - `seconds`: active time over all revisions, `unread` the letters that no page
-      opened; None where no page measured it.
-    - `at`: when the first ranking came, in seconds since any moment.
-    """
-
-    prompt: int
-    at: float
-    ranks: Sequence[int]
-    others: Sequence[Sequence[int]] = ()
-    again: Sequence[Sequence[int]] = ()
-    display_order: Sequence[int] | None = None
-    lengths: Sequence[int] = ()
-    words: float = 0.0
-    seconds: float | None = None
-    unread: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,230 +75,126 @@ class Comparison:
     difference: Measure
 
 
-# --- Two rankings of one set ------------------------------------------------------
-
-
-class Ordered(NamedTuple):
-    """The pairs (first, second) of one ranking, a bit for each: those in which the
-    first is better, and those in which the second is. What is in neither is tied.
-
-    A page with everybody's numbers looks at millions of pairs: of two rankings it
-    counts those ordered alike by two ANDs, not one by one.
-    """
-
-    first: int
-    second: int
-
-    @property
-    def strict(self) -> int:
-        """Pairs that are no ties."""
-        return self.first | self.second
-
-
-def ordered(ranks: Sequence[int]) -> Ordered:
-    """Ranks 1, 2, 2 order the pairs (0, 1) and (0, 2), and tie (1, 2): 0b11 and 0."""
-    return _ordered(tuple(ranks))
-
-
-@lru_cache(maxsize=1 << 15)
-def _ordered(ranks: tuple[int, ...]) -> Ordered:
-    """Every measure asks for those of the same rankings."""
-    first = second = 0
-    for bit, (a, b) in enumerate(combinations(ranks, 2)):
-        if a < b:
-            first |= 1 << bit
-        elif b < a:
-            second |= 1 << bit
-    return Ordered(first, second)
-
-
-def same_again(first: Sequence[int], second: Sequence[int]) -> Score:
-    """Two rankings of one prompt: pairs that both order strictly, and of these the
-    ones ordered the same. Raises ValueError where they rank different numbers."""
-    if len(first) != len(second):
-        raise ValueError(f"{len(first)} responses cannot be beside {len(second)}")
-    one, other = ordered(first), ordered(second)
-    same = (one.first & other.first) | (one.second & other.second)
-    return Score(same.bit_count(), (one.strict & other.strict).bit_count())
-
-
-def pooled(scores: Iterable[Score]) -> Score:
-    """All pairs of one prompt together: they depend on each other."""
-    listed = list(scores)
-    return Score(sum(s.agree for s in listed), sum(s.comparable for s in listed))
-
-
-def with_others(answer: Answer) -> Score:
-    """Strict pairs of this prompt, against each of the others in turn."""
-    return pooled(same_again(answer.ranks, other) for other in answer.others)
-
-
-def with_oneself(answer: Answer) -> Score:
-    """Strict pairs between all their own rankings of this prompt."""
-    return pooled(
-        same_again(a, b) for a, b in combinations([answer.ranks, *answer.again], 2)
-    )
-
-
-def is_untouched(ranks: Sequence[int], display_order: Sequence[int]) -> bool:
-    """Whether the responses were ranked strictly in the order shown, first best.
-
-    `ranks` by response, `display_order` the responses in the order shown:
-    ranks [2, 3, 1] shown as [2, 0, 1] are 1, 2, 3.
-    """
-    return [ranks[place] for place in display_order] == list(range(1, len(ranks) + 1))
-
-
-def is_hurried(seconds: float, words: float) -> bool:
-    """Whether nobody reads so fast: under LEAST_SECONDS_PER_WORD."""
-    return seconds < LEAST_SECONDS_PER_WORD * words
-
-
 # --- Measures ---------------------------------------------------------------------
 
 
-def agreement(answers: Sequence[Answer]) -> Measure:
+def agreement(answers: Answers) -> Measure:
     """Strict agreement with all others who ranked the same pairs: `vs_others`."""
-    found = share(with_others(answer) for answer in answers)
+    found = share_of(answers.agree, answers.comparable)
     return measure_of(found, line=AGREEMENT, missing=NOBODY_ELSE)
 
 
-def self_consistency(answers: Sequence[Answer]) -> Measure:
+def self_consistency(answers: Answers) -> Measure:
     """Strict agreement with themselves on prompts that were served again."""
-    found = share(with_oneself(answer) for answer in answers)
+    found = share_of(answers.again_agree, answers.again_comparable)
     return measure_of(found, line=SELF_CONSISTENCY, missing=NO_REPEAT)
 
 
-def hurried(answers: Sequence[Answer]) -> Measure:
+def hurried(answers: Answers) -> Measure:
     """The share of timed rankings that were faster than anybody reads."""
-    found = share(
-        Score(is_hurried(answer.seconds, answer.words), 1)
-        for answer in answers
-        if answer.seconds is not None
-    )
+    found = share_of(answers.hurried & answers.timed, answers.timed)
     return measure_of(found, line=HURRIED, missing=NO_SECONDS)
 
 
-def seconds_per_100_words(answers: Sequence[Answer]) -> Measure:
+def share_of(agree: IntArray | BoolArray, comparable: IntArray | BoolArray) -> Share:
+    """`gold.share` of columns `(n,)`, a prompt each."""
+    counted = comparable > 0
+    part, whole = (column[counted].astype(np.int64) for column in (agree, comparable))
+    m, pairs, right = len(whole), int(whole.sum()), int(part.sum())
+    interval = None
+    if m > 1:
+        p = right / pairs
+        told = observations(
+            prompts=m,
+            pairs=pairs,
+            p=p,
+            spread=float(((part - p * whole) ** 2).sum()),
+            squares=int((whole**2).sum()),
+        )
+        interval = wilson(p, told)
+    return Share(right, pairs, m, right / pairs if m else None, interval)
+
+
+def seconds_per_100_words(answers: Answers) -> Measure:
     """Active time over the words there were to read: sums, then one division."""
-    timed = [a for a in answers if a.seconds is not None and a.words > 0]
-    rows = np.array([(a.seconds, a.words / 100) for a in timed]).reshape(-1, 2)
-    return resampled(rows.T, lambda c: ratio(c[0], c[1]), missing=NO_SECONDS)
+    paced = answers.paced
+    counts = np.array([answers.seconds[paced], answers.words[paced] / 100])
+    return resampled(counts, lambda c: ratio(c[0], c[1]), missing=NO_SECONDS)
 
 
-def median_pace(answers: Sequence[Answer]) -> float | None:
+def median_pace(answers: Answers) -> float | None:
     """The median over rankings of seconds for 100 words; None where none was timed.
 
     One long break does not move it, as it moves the sums of `seconds_per_100_words`.
     """
-    paces = [
-        100 * a.seconds / a.words
-        for a in answers
-        if a.seconds is not None and a.words > 0
-    ]
-    return median(paces) if paces else None
+    paced = answers.paced
+    paces = 100 * answers.seconds[paced] / answers.words[paced]
+    return float(np.median(paces)) if len(paces) else None
 
 
-def position_bias(answers: Sequence[Answer]) -> Measure:
+def position_bias(answers: Answers) -> Measure:
     """The slope of the mid-rank on the place on the page, as in `bias.position_bias`:
     +1 always ranked in the order shown, -1 always the reverse."""
-    rows = [
-        _place_and_rank(answer.ranks, answer.display_order)
-        for answer in answers
-        if answer.display_order is not None and len(answer.ranks) > 1
-    ]
-    counts = np.array(rows).reshape(-1, 2).T
+    places = np.arange(MOST_RESPONSES) / np.maximum(answers.k - 1, 1)[:, None] - 0.5
+    products, squares = places * answers.mid_ranks, places**2
+    known = ~np.isnan(products)
+    counts = np.array(
+        [(c * known).sum(axis=1, where=known) for c in (products, squares)]
+    )
     slope = resampled(counts, lambda c: ratio(c[0], c[1]), missing=NO_POSITIONS)
     return beside(slope, POSITION)
 
 
-def places_and_mid_ranks(
-    ranks: Sequence[int], display_order: Sequence[int]
-) -> tuple[FloatArray, FloatArray]:
-    """Of two responses or more, first shown first: place and mid-rank `(K,)`, both
-    from -½, first and best, to ½."""
-    shown = np.array([ranks[response] for response in display_order])
-    places: FloatArray = np.arange(len(shown)) / (len(shown) - 1) - 0.5
-    ahead = np.sign(shown[:, None] - shown[None, :]).sum(axis=1)
-    mid_ranks: FloatArray = ahead / (2 * (len(shown) - 1))
-    return places, mid_ranks
-
-
-def _place_and_rank(
-    ranks: Sequence[int], display_order: Sequence[int]
-) -> tuple[float, float]:
-    """Σ products and Σ squares of place and mid-rank."""
-    places, mid_ranks = places_and_mid_ranks(ranks, display_order)
-    return float(places @ mid_ranks), float(places @ places)
-
-
-def length_bias(answers: Sequence[Answer]) -> Comparison:
+def length_bias(answers: Answers) -> Comparison:
     """P(the longer of two wins), over strict pairs whose lengths differ."""
-    return _compared(
-        answers, lambda ranks, a: _longer_wins(ranks, a.lengths), LENGTH, NO_LENGTHS
+    own, others = (
+        (answers.longer, answers.sized),
+        (answers.others_longer, answers.others_sized),
     )
+    return _compared(answers, own, others, LENGTH, NO_LENGTHS)
 
 
-def tie_rate(answers: Sequence[Answer]) -> Comparison:
+def tie_rate(answers: Answers) -> Comparison:
     """The share of tied pairs."""
-    return _compared(answers, lambda ranks, _: _tied(ranks), TIES, NOBODY_ELSE)
-
-
-def _longer_wins(ranks: Sequence[int], lengths: Sequence[int]) -> Score:
-    """Lengths are none where they are not known."""
-    if not lengths:
-        return Score(0, 0)
-    shorter_wins = same_again(ranks, lengths)  # the shorter first, as the better rank
-    comparable = shorter_wins.comparable
-    return Score(comparable - shorter_wins.agree, comparable)
-
-
-def _tied(ranks: Sequence[int]) -> Score:
-    pairs = comb(len(ranks), 2)
-    return Score(pairs - ordered(ranks).strict.bit_count(), pairs)
+    own, others = (answers.ties, answers.pairs), (answers.others_ties, answers.pairs)
+    return _compared(answers, own, others, TIES, NOBODY_ELSE)
 
 
 def _compared(
-    answers: Sequence[Answer],
-    scored: Callable[[Sequence[int], Answer], Score],
+    answers: Answers,
+    mine: tuple[IntArray, IntArray],
+    theirs: tuple[FloatArray | IntArray, FloatArray | IntArray],
     line: Line,
     missing: str,
 ) -> Comparison:
-    own_scores = [scored(answer.ranks, answer) for answer in answers]
-    rows = []
-    for answer, mine in zip(answers, own_scores, strict=True):
-        theirs = [scored(ranks, answer) for ranks in answer.others]
-        if theirs:
-            count = sum(score.agree for score in theirs) / len(theirs)
-            of = sum(score.comparable for score in theirs) / len(theirs)
-            rows.append((mine.agree, mine.comparable, count, of))
-    counts = np.array(rows, np.float64).reshape(-1, 4).T
+    met = answers.others > 0
+    counts = np.array([*mine, *theirs], np.float64)[:, met]
     own, others = (ratio(c[0], c[1]) for c in (counts[:2].sum(1), counts[2:].sum(1)))
     difference = resampled(
         counts, lambda c: ratio(c[0], c[1]) - ratio(c[2], c[3]), missing=missing
     )
     return Comparison(
-        own=measure_of(share(own_scores), missing=missing),
+        own=measure_of(share_of(*mine), missing=missing),
         own_there=or_none(own),
         others=or_none(others),
         difference=beside(difference, line),
     )
 
 
-def habits(answers: Sequence[Answer]) -> Habits:
-    """Counts of rankings: give those of repeats too, which are rankings as well."""
-    shown = [a for a in answers if a.display_order is not None]
-    timed = [a for a in answers if a.seconds is not None]
-    measured = [a for a in answers if a.unread is not None]
-    tiers = [(len(set(a.ranks)), len(a.ranks)) for a in answers]
+def habits(answers: Answers, unread: Rate) -> Habits:
+    """Counts of rankings: give those of repeats too, which are rankings as well.
+
+    `unread` is what the pages measured: rankings with a response never opened.
+    """
+    n = len(answers)
     return Habits(
-        all_tied=Rate(sum(t == 1 for t, _ in tiers), len(tiers)),
-        never_tied=Rate(sum(t == k for t, k in tiers), len(tiers)),
-        untouched=Rate(
-            sum(is_untouched(a.ranks, a.display_order or ()) for a in shown), len(shown)
-        ),
-        unread=Rate(sum(bool(a.unread) for a in measured), len(measured)),
-        hurried=Rate(
-            sum(is_hurried(a.seconds or 0.0, a.words) for a in timed), len(timed)
-        ),
+        all_tied=Rate(_count(answers.tiers == 1), n),
+        never_tied=Rate(_count(answers.tiers == answers.k), n),
+        untouched=Rate(_count(answers.untouched), _count(answers.placed)),
+        unread=unread,
+        hurried=Rate(_count(answers.hurried & answers.timed), _count(answers.timed)),
     )
+
+
+def _count(rows: BoolArray) -> int:
+    return int(np.count_nonzero(rows))

@@ -4,21 +4,22 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
-from django.db.models import F, Window
-from django.db.models.functions import RowNumber
+import numpy as np
 
 from annotation.models import Membership, Project, Purpose
 from ranking import quality
+from ranking.answers import Answers, answers, answers_by_labeler
 from ranking.entry import Standing, scores_of, standings
-from ranking.filters import Filters, gold_rankings, rankings_that_count
+from ranking.filters import Filters, gold_rankings
 from ranking.gold import Score, Share, share
-from ranking.models import Ranking, RankingQuerySet
 from ranking.quality import Comparison, Habits
 from ranking.quality_lines import AGREEMENT, Line, Measure, Verdict, measure_of
-from ranking.quality_rows import Answers, answers_by_labeler
-from ranking.quality_sittings import Fatigue, fatigue
+from ranking.quality_rows import latest_and_beside, unread_rate, worked_of
+from ranking.quality_sittings import fatigue_of_agreement, fatigue_of_pace
+from ranking.worked import Worked
 
 # The latest ones: what a person did years ago says little of today, and a page that
 # somebody waits for must not grow with it.
@@ -27,30 +28,75 @@ MOST_LISTED: Final = 100  # on a page with everybody's
 NO_GOLD: Final = "no gold prompt was ranked"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """One labeler. All numbers are of `answers`: their latest rankings that count, and
-    what others said of the same prompts; `gold` and `test` are of checks."""
+    what others said of the same prompts; `gold` is of checks. Each is made when it is
+    asked for: a list of everybody shows some of them."""
 
     labeler: Membership
     answers: Answers
-    agreement: Measure  # strict pairs, with all others on the same prompts
     gold: Measure  # strict pairs of blind gold prompts
-    self_consistency: Measure
-    position_bias: Measure
-    length_bias: Comparison
-    tie_rate: Comparison
-    seconds_per_100_words: Measure
-    median_pace: float | None  # seconds for 100 words, the median over rankings
-    hurried: Measure
-    fatigue: Fatigue
-    habits: Habits
-    test: Standing  # the test that gates entry
+
+    @cached_property
+    def work(self) -> Answers:
+        """One answer for each prompt."""
+        return self.answers.work
+
+    @cached_property
+    def agreement(self) -> Measure:
+        """Strict pairs, with all others on the same prompts."""
+        return quality.agreement(self.work)
+
+    @cached_property
+    def self_consistency(self) -> Measure:
+        """Strict pairs of prompts that came again."""
+        return quality.self_consistency(self.answers)
+
+    @cached_property
+    def position_bias(self) -> Measure:
+        """Whether the place on the page predicts the rank."""
+        return quality.position_bias(self.work)
+
+    @cached_property
+    def length_bias(self) -> Comparison:
+        """How often the longer of two wins."""
+        return quality.length_bias(self.work)
+
+    @cached_property
+    def tie_rate(self) -> Comparison:
+        """Tied pairs."""
+        return quality.tie_rate(self.work)
+
+    @cached_property
+    def seconds_per_100_words(self) -> Measure:
+        """All time over all words."""
+        return quality.seconds_per_100_words(self.work)
+
+    @cached_property
+    def median_pace(self) -> float | None:
+        """Seconds for 100 words, the median over rankings."""
+        return quality.median_pace(self.work)
+
+    @cached_property
+    def hurried(self) -> Measure:
+        """Rankings faster than anybody reads."""
+        return quality.hurried(self.work)
+
+    @cached_property
+    def fatigue(self) -> Measure:
+        """How agreement changes within a sitting."""
+        return fatigue_of_agreement(self.work)
+
+    @cached_property
+    def fatigue_of_pace(self) -> Measure:
+        """How the pace changes within a sitting."""
+        return fatigue_of_pace(self.work)
 
     @property
     def rankings(self) -> int:
         """How many rankings the numbers are of, repeats included."""
-        return len(self.answers.all)
+        return len(self.answers)
 
     def flagged(self) -> Iterator[str]:
         """The numbers that lie on the wrong side of their line, by name."""
@@ -75,96 +121,74 @@ class Card:
             "length bias": self.length_bias.difference,
             "ties": self.tie_rate.difference,
             "faster than reading": self.hurried,
-            "fatigue": self.fatigue.agreement,
+            "fatigue": self.fatigue,
         }
 
 
-def labeler_card(labeler: Membership, *, since: datetime | None = None) -> Card:
-    """The card of one labeler, of a membership with its project. Eight queries.
+@dataclass(frozen=True, kw_only=True)
+class WholeCard(Card):
+    """With what only the page of one labeler shows."""
+
+    habits: Habits
+    test: Standing  # the test that gates entry
+
+
+def labeler_card(labeler: Membership, *, since: datetime | None = None) -> WholeCard:
+    """The card of one labeler, of a membership with its project. Six queries.
 
     `since` leaves out their own rankings of before; those of others stand beside them
     whenever they came. Theirs are read also where they are withdrawn: the card says
     why, or why not.
     """
-    filters = Filters(labelers=frozenset({labeler.pk}), since=since)
-    return _card(
-        labeler,
-        _answers_of(labeler, filters),
-        _gold_shares(labeler.project, filters, even_of=labeler.pk)[labeler.pk],
-        standings(labeler.project, [labeler.pk])[labeler.pk],
+    project, filters = labeler.project, _of(labeler, since)
+    answers = answers_of(labeler, since=since)
+    gold = _gold_shares(project, filters, even_of=labeler.pk)[labeler.pk]
+    return WholeCard(
+        labeler=labeler,
+        answers=answers,
+        gold=measure_of(gold, line=gold_line(project), missing=NO_GOLD),
+        habits=quality.habits(answers, unread_rate(labeler, answers)),
+        test=standings(project, [labeler.pk])[labeler.pk],
     )
 
 
-def answers_of(labeler: Membership) -> Answers:
-    """What one labeler answered, as their card counts it. Five queries."""
-    return _answers_of(labeler, Filters(labelers=frozenset({labeler.pk})))
-
-
-def _answers_of(labeler: Membership, filters: Filters) -> Answers:
-    own = rankings_that_count(
-        labeler.project, filters, with_repeats=True, even_of=labeler.pk
+def answers_of(labeler: Membership, *, since: datetime | None = None) -> Answers:
+    """What one labeler answered, as their card counts it. Two queries."""
+    project, filters = labeler.project, _of(labeler, since)
+    own, beside = latest_and_beside(
+        project,
+        worked_of(project, filters, labeler=labeler.pk),
+        filters,
+        most=MOST_RANKINGS,
+        even_of=labeler.pk,
     )
-    latest = own.order_by("-submitted_at", "-pk")[:MOST_RANKINGS]
-    return _answers(labeler.project, latest)[labeler.pk]
+    return answers(own, beside)
+
+
+def _of(labeler: Membership, since: datetime | None) -> Filters:
+    return Filters(labelers=frozenset({labeler.pk}), since=since)
 
 
 def cards(
-    project: Project, people: Sequence[Membership], filters: Filters
+    project: Project, people: Sequence[Membership], worked: Worked, filters: Filters
 ) -> list[Card]:
-    """The cards of many, of each one's latest MOST_LISTED rankings that match. Eight
+    """The cards of many, of each one's latest MOST_LISTED of `worked` that match. Two
     queries, whatever their number.
 
     Rankings that are withdrawn count for nothing here: whose are has an empty card.
     """
-    nth = Window(
-        RowNumber(),
-        partition_by="assignment__labeler",
-        order_by=[F("submitted_at").desc(), F("pk").desc()],
-    )
-    own = rankings_that_count(project, filters, with_repeats=True)
-    latest = own.annotate(nth=nth).filter(nth__lte=MOST_LISTED)
-    answers = _answers(project, latest)
-    gold = _gold_shares(project, filters)
-    tests = standings(project, [person.pk for person in people])
+    own, beside = latest_and_beside(project, worked, filters, most=MOST_LISTED)
+    gold, line = _gold_shares(project, filters), gold_line(project)
+    found = answers_by_labeler(own, beside)
+    nothing = answers(own.only(np.zeros(0, np.int64)), beside)
     return [
-        _card(person, answers[person.pk], gold[person.pk], tests[person.pk])
+        Card(
+            labeler=person,
+            answers=found.get(person.pk, nothing),
+            gold=measure_of(gold[person.pk], line=line, missing=NO_GOLD),
+        )
         for person in people
     ]
-
-
-def _answers(project: Project, latest: RankingQuerySet) -> defaultdict[int, Answers]:
-    """Beside everything that counts on the same prompts, whatever the filters.
-
-    Which ones are the latest is asked once, for it looks at all that everybody ranked:
-    as a subquery it would be asked for each of the statements that start from it.
-    """
-    chosen = dict(latest.values_list("pk", "assignment__prompt"))
-    return answers_by_labeler(
-        Ranking.objects.filter(pk__in=list(chosen)),
-        beside=rankings_that_count(project, Filters()).filter(
-            assignment__prompt__in=set(chosen.values())
-        ),
-    )
-
-
-def _card(labeler: Membership, answers: Answers, gold: Share, test: Standing) -> Card:
-    work = answers.work
-    return Card(
-        labeler=labeler,
-        answers=answers,
-        agreement=quality.agreement(work),
-        gold=measure_of(gold, line=gold_line(labeler.project), missing=NO_GOLD),
-        self_consistency=quality.self_consistency(answers.all),
-        position_bias=quality.position_bias(work),
-        length_bias=quality.length_bias(work),
-        tie_rate=quality.tie_rate(work),
-        seconds_per_100_words=quality.seconds_per_100_words(work),
-        median_pace=quality.median_pace(work),
-        hurried=quality.hurried(work),
-        fatigue=fatigue(work),
-        habits=quality.habits(answers.all),
-        test=test,
-    )
 
 
 def _gold_shares(

@@ -9,14 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from ranking.drawing import DARK, LIGHT, Palette, dress, percent_ticks
-from ranking.quality import Answer
 from ranking.quality_lines import (
     LEAST_AGREEMENT,
     LEAST_SECONDS_PER_WORD,
     PUBLISHED_AGREEMENT,
     READING_SECONDS_PER_WORD,
 )
-from ranking.quality_pictures import PlaceMean, commonest_k, timed
+from ranking.quality_pictures import Dot, PlaceMean, commonest_k
 from ranking.quality_sittings import Window
 
 STYLE_VERSION: Final = 2
@@ -51,15 +50,14 @@ def agreement_chart(
 
 
 def pace_chart(
-    answers: Sequence[Answer], *, dark: bool = False, narrow: bool = False
+    dots: Sequence[Dot], *, dark: bool = False, narrow: bool = False
 ) -> Figure:
     """Seconds against words, a dot a ranking, both on logarithmic axes: the lines of
     equal pace are straight."""
     figure, axes, palette = _paper(dark=dark, narrow=narrow)
-    known = timed(answers)
-    words = [answer.words for answer, _ in known]
-    if known:
-        seconds = [seconds for _, seconds in known]
+    words = [dot.words for dot in dots]
+    if dots:
+        seconds = [dot.seconds for dot in dots]
         axes.scatter(words, seconds, s=12, color=palette.strong, alpha=0.6, lw=0)
         ends = [min(words) / 1.2, max(words) * 1.2]
         for pace, style, label in (
@@ -71,13 +69,13 @@ def pace_chart(
         axes.set_xscale("log")
         axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
-        if known:
+        if dots:
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
     axes.set_xlabel("Words to read", color=palette.muted)
     axes.set_ylabel("Seconds", color=palette.muted)
-    dress(axes, palette, empty="" if known else "No time was recorded")
+    dress(axes, palette, empty="" if dots else "No time was recorded")
     return figure
 
 

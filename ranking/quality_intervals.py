@@ -7,11 +7,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking.bootstrap import PromptCounts, bootstrap_totals, percentile_interval
+from ranking.bootstrap import (
+    PromptCounts,
+    bootstrap_totals,
+    drawn_weights,
+    percentile_interval,
+)
 from ranking.quality_lines import FEWEST_PROMPTS, Line, Measure
 from ranking.rank_table import FloatArray
 
 MOST_KEPT_DRAWS: Final = 255  # prompts; a byte counts how often one of them was drawn
+MOST_SHARED_DRAWS: Final = 2_000
 TOO_FEW: Final = f"it takes {FEWEST_PROMPTS} prompts to say how sure this is"
 
 
@@ -39,6 +45,8 @@ def _drawn_totals(counts: FloatArray) -> FloatArray:
     n = counts.shape[1]
     if n <= MOST_KEPT_DRAWS:
         return counts @ _weights(n)
+    if n <= MOST_SHARED_DRAWS:  # in single precision, as bootstrap_totals has them
+        return (counts.astype(np.float32) @ _many_weights(n)).astype(np.float64)
     question = {"": PromptCounts(np.arange(n), counts)}
     return bootstrap_totals(question, n_prompts=n)[""]
 
@@ -50,8 +58,13 @@ def _weights(n: int) -> NDArray[np.uint8]:
     Draws depend on n alone, and making them is most of the work of an interval: a list
     of labelers asks for the same ones again and again. A byte each, 16 MB in all.
     """
-    one_each = {"": PromptCounts(np.arange(n), np.eye(n))}
-    return bootstrap_totals(one_each, n_prompts=n)[""].astype(np.uint8)
+    return drawn_weights(n)
+
+
+@lru_cache(maxsize=1)
+def _many_weights(n: int) -> NDArray[np.float32]:
+    """The same of many prompts, which the numbers of one card share: 8 MB at most."""
+    return drawn_weights(n).astype(np.float32)
 
 
 def beside(measure: Measure, line: Line) -> Measure:

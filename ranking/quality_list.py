@@ -2,35 +2,20 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Exists, OuterRef, QuerySet
 
 from annotation.models import Membership, Project, Qualification, Role
 from ranking.csv_cells import neutral
 from ranking.filters import Filters
-from ranking.models import Ranking, Withdrawal
+from ranking.models import Withdrawal
 from ranking.quality_cards import Card, cards
 from ranking.quality_lines import Measure
+from ranking.quality_rows import Activity, activities, worked_of
 
 RECENT: Final = timedelta(days=7)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Activity:
-    """All that somebody ranked here, checks and repeats included; corrections are one
-    with what they correct."""
-
-    rankings: int = 0
-    recent: int = 0  # of the last RECENT
-    last_at: datetime | None = None
-
-    @property
-    def last_seconds(self) -> float | None:
-        """`last_at` in seconds since 1970."""
-        return None if self.last_at is None else self.last_at.timestamp()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,10 +35,11 @@ class Row:
 
 
 def labelers_list(project: Project, filters: Filters) -> list[Row]:
-    """Everybody who ranks, by name; numbers of what matches. Ten queries, whatever
+    """Everybody who ranks, by name; numbers of what matches. Five queries, whatever
     their number."""
     people = list(_people(project))
-    did = _activity(project)
+    worked = worked_of(project, filters)
+    did = activities(project, worked, since=datetime.now(UTC) - RECENT)
     return [
         Row(
             card=card,
@@ -62,7 +48,7 @@ def labelers_list(project: Project, filters: Filters) -> list[Row]:
             flagged=tuple(card.flagged()),
             undecided=tuple(card.undecided()),
         )
-        for card in cards(project, people, filters)
+        for card in cards(project, people, worked, filters)
     ]
 
 
@@ -75,25 +61,6 @@ def _people(project: Project) -> QuerySet[Membership]:
         .select_related("project")
         .order_by("name", "pk")
     )
-
-
-def _activity(project: Project) -> dict[int, Activity]:
-    recent = Q(submitted_at__gte=Now() - RECENT)
-    rows = (
-        Ranking.objects.current()
-        .filter(project=project)
-        .values_list("assignment__labeler")
-        .annotate(
-            rankings=Count("pk"),
-            recent=Count("pk", filter=recent),
-            last_at=Max("submitted_at"),
-        )
-        .order_by()
-    )
-    return {
-        labeler: Activity(rankings=rankings, recent=recent, last_at=last_at)
-        for labeler, rankings, recent, last_at in rows
-    }
 
 
 def state_of(labeler: Membership, project: Project) -> str:

@@ -45,7 +45,7 @@ class Heading(NamedTuple):
 @never_cache
 @for_members(Role.ADMIN)
 def labelers(member: Member) -> HttpResponse:
-    """A row for each labeler: activity, agreement, pace, flags. Twelve queries, and
+    """A row for each labeler: activity, agreement, pace, flags. Seven queries, and
     one more where a filter names labelers."""
     query = member.request.GET
     context: dict[str, Any] = {"member": member, "query": query}

@@ -17,20 +17,21 @@ from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
 from annotation.models import Membership, Role
+from ranking.answers import Answers
 from ranking.filters import Filters, rankings_that_count
 from ranking.models import RankingQuerySet, Withdrawal
-from ranking.quality import Answer, with_others
 from ranking.quality_cards import MOST_RANKINGS, answers_of, labeler_card
 from ranking.quality_list import state_of
 from ranking.quality_pictures import (
+    Dot,
     PlaceMean,
     agreement_finding,
     commonest_k,
+    dots,
     pace_bands,
     pace_finding,
     place_means,
     position_finding,
-    timed,
 )
 from ranking.quality_sittings import Window, windows
 from ranking.quality_words import readings
@@ -47,10 +48,10 @@ LATEST_SHOWN: Final = 10
 @never_cache
 @for_members(Role.ADMIN)
 def card(member: Member, membership_id: int) -> HttpResponse:
-    """Everything known of how one labeler works. Thirteen queries."""
+    """Everything known of how one labeler works. Eleven queries."""
     labeler = _labeler_of(member, membership_id)
     found = labeler_card(labeler)
-    work = found.answers.work
+    work = found.work
     over_time, means = list(windows(work)), place_means(work)
     context = {
         "member": member,
@@ -77,7 +78,7 @@ def card(member: Member, membership_id: int) -> HttpResponse:
 def card_figure(
     member: Member, membership_id: int, picture: str, theme: str, width: str
 ) -> HttpResponse:
-    """A picture of the card; 304 while it shows what the browser has. Seven queries."""
+    """A picture of the card; 304 while it shows what the browser has. Four queries."""
     # matplotlib takes half a second to load: most web processes never need it.
     from ranking import quality_charts  # noqa: PLC0415
     from ranking.drawing import svg  # noqa: PLC0415
@@ -157,7 +158,7 @@ def _dated(window: Window) -> dict[str, Any]:
 class Picture:
     """`data` of the answers is drawn by `quality_charts`; `lines` are its file."""
 
-    data: Callable[[Sequence[Answer]], Sequence[Any]]
+    data: Callable[[Answers], Sequence[Any]]
     columns: tuple[str, ...]
     lines: Callable[[Sequence[Any]], Iterable[tuple[object, ...]]]
 
@@ -171,11 +172,10 @@ def _window_lines(over_time: Sequence[Window]) -> Iterable[tuple[object, ...]]:
         yield (*moments, share.value, *ends, *counted)
 
 
-def _pace_lines(answers: Sequence[Answer]) -> Iterable[tuple[object, ...]]:
-    for answer, seconds in timed(answers):
-        at = datetime.fromtimestamp(answer.at, UTC).isoformat()
-        score = with_others(answer)
-        yield at, round(answer.words, 1), seconds, score.agree, score.comparable
+def _pace_lines(ranked: Sequence[Dot]) -> Iterable[tuple[object, ...]]:
+    for dot in ranked:
+        at = datetime.fromtimestamp(dot.at, UTC).isoformat()
+        yield at, round(dot.words, 1), dot.seconds, dot.agree, dot.comparable
 
 
 def _place_lines(means: Sequence[PlaceMean]) -> Iterable[tuple[object, ...]]:
@@ -193,7 +193,7 @@ PICTURES: Final = {
         _window_lines,
     ),
     "pace": Picture(
-        lambda work: [answer for answer, _ in timed(work)],
+        dots,
         ("at", "words", "seconds", "agree", "comparable"),
         _pace_lines,
     ),

@@ -1,23 +1,17 @@
 """PURE: what the pictures of a labeler's card show, as rows and in words."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import fmean, median, stdev
+from typing import NamedTuple
 
+import numpy as np
+
+from ranking.answers import Answers
 from ranking.gold import student_quantile
-from ranking.quality import (
-    NO_POSITIONS,
-    NO_SECONDS,
-    NOBODY_ELSE,
-    Answer,
-    is_hurried,
-    median_pace,
-    places_and_mid_ranks,
-)
+from ranking.quality import NO_POSITIONS, NO_SECONDS, NOBODY_ELSE, median_pace
 from ranking.quality_lines import FEWEST_PROMPTS
 from ranking.quality_sittings import Window
+from ranking.rank_table import FloatArray
 
 MOST_BANDS = 4
 
@@ -38,6 +32,16 @@ class PlaceMean:
     prompts: int
 
 
+class Dot(NamedTuple):
+    """A ranking that took some time."""
+
+    at: float  # seconds since 1970
+    words: float
+    seconds: float
+    agree: int  # strict pairs, with others
+    comparable: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PaceBand:
     """The rankings of about as many words: medians over them."""
@@ -49,23 +53,21 @@ class PaceBand:
     seconds_per_100_words: float
 
 
-def place_means(answers: Sequence[Answer]) -> list[PlaceMean]:
+def place_means(answers: Answers) -> list[PlaceMean]:
     """By K, then by place. Intervals: the mean ± t·s/√n, prompts being independent."""
-    found: defaultdict[tuple[int, int], list[float]] = defaultdict(list)
-    for answer in answers:
-        if answer.display_order is None or len(answer.ranks) < 2:
-            continue
-        _, mid_ranks = places_and_mid_ranks(answer.ranks, answer.display_order)
-        for place, mid_rank in enumerate(mid_ranks, start=1):
-            found[len(answer.ranks), place].append(float(mid_rank) + 0.5)
-    return [_place_mean(k, place, found[k, place]) for k, place in sorted(found)]
+    found = []
+    for k in np.unique(answers.k[answers.k > 1]).tolist():
+        mid_ranks = answers.mid_ranks[(answers.k == k) & answers.placed]
+        places = range(k if len(mid_ranks) else 0)
+        found += [_place_mean(k, at + 1, mid_ranks[:, at] + 0.5) for at in places]
+    return found
 
 
-def _place_mean(k: int, place: int, mid_ranks: Sequence[float]) -> PlaceMean:
-    mean, n = fmean(mid_ranks), len(mid_ranks)
+def _place_mean(k: int, place: int, mid_ranks: FloatArray) -> PlaceMean:
+    mean, n = float(mid_ranks.mean()), len(mid_ranks)
     interval = None
     if n >= FEWEST_PROMPTS:
-        half = student_quantile(n - 1) * stdev(mid_ranks) / n**0.5
+        half = student_quantile(n - 1) * float(mid_ranks.std(ddof=1)) / n**0.5
         interval = (max(0.0, mean - half), min(1.0, mean + half))
     return PlaceMean(k=k, place=place, mean=mean, interval=interval, prompts=n)
 
@@ -78,26 +80,40 @@ def commonest_k(means: Sequence[PlaceMean]) -> list[PlaceMean]:
     return [one for one in means if one.k == k]
 
 
-def timed(answers: Sequence[Answer]) -> list[tuple[Answer, float]]:
-    """The rankings whose time and words are known, with their seconds."""
-    return [(a, a.seconds) for a in answers if a.seconds and a.words > 0]
+def timed(answers: Answers) -> Answers:
+    """The rankings that took some time, whose words are known."""
+    return answers.only(answers.paced & (answers.seconds > 0))
 
 
-def pace_bands(answers: Sequence[Answer]) -> list[PaceBand]:
+def dots(answers: Answers) -> list[Dot]:
+    """Those rankings one by one."""
+    known = timed(answers)
+    columns = (known.at, known.words, known.seconds, known.agree, known.comparable)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return [Dot(*row) for row in rows]
+
+
+def pace_bands(answers: Answers) -> list[PaceBand]:
     """MOST_BANDS bands of about equally many rankings, from few words to many."""
-    by_words = sorted(timed(answers), key=lambda pair: (pair[0].words, pair[1]))
+    known = timed(answers)
+    by_words = known.only(np.lexsort([known.seconds, known.words]))
     bands = min(MOST_BANDS, len(by_words))
-    cuts = [len(by_words) * band // bands for band in range(bands + 1)] if bands else []
-    return [_band(by_words[start:end]) for start, end in pairwise(cuts)]
+    if not bands:
+        return []
+    parts = np.split(
+        np.arange(len(by_words)),
+        [len(by_words) * band // bands for band in range(1, bands)],
+    )
+    return [_band(by_words.only(part)) for part in parts]
 
 
-def _band(some: Sequence[tuple[Answer, float]]) -> PaceBand:
+def _band(some: Answers) -> PaceBand:
     return PaceBand(
-        least_words=some[0][0].words,
-        most_words=some[-1][0].words,
+        least_words=float(some.words[0]),
+        most_words=float(some.words[-1]),
         rankings=len(some),
-        seconds=median(seconds for _, seconds in some),
-        seconds_per_100_words=median(100 * s / answer.words for answer, s in some),
+        seconds=float(np.median(some.seconds)),
+        seconds_per_100_words=float(np.median(100 * some.seconds / some.words)),
     )
 
 
@@ -119,12 +135,12 @@ def agreement_finding(windows: Sequence[Window]) -> str:
     return f"{said}."
 
 
-def pace_finding(answers: Sequence[Answer]) -> str:
+def pace_finding(answers: Answers) -> str:
     """How fast, and how often faster than anybody reads."""
     pace, known = median_pace(answers), timed(answers)
     if pace is None:
         return f"No pace yet: {NO_SECONDS}."
-    hurried = sum(is_hurried(seconds, answer.words) for answer, seconds in known)
+    hurried = int(known.hurried.sum())
     rankings = (
         "1 timed ranking" if len(known) == 1 else f"{len(known):,} timed rankings"
     )

@@ -123,7 +123,7 @@ def readings(card: Card) -> Iterator[Reading]:
     )
     yield _reading(
         "Fatigue",
-        card.fatigue.agreement,
+        card.fatigue,
         POINTS_PER_TEN,
         "change of the agreement with others over ten rankings of a sitting",
     )
@@ -135,7 +135,7 @@ def readings(card: Card) -> Iterator[Reading]:
     )
     yield _reading(
         "Pace in a sitting",
-        card.fatigue.seconds,
+        card.fatigue_of_pace,
         SECONDS_PER_TEN,
         "change of the time for 100 words over ten rankings of a sitting",
     )

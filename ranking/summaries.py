@@ -26,7 +26,8 @@ WHERE summary.project_id = %(project)s
   AND (%(tags)s::text[] = '{}' OR summary.prompt_id IN (
       SELECT prompt.id FROM annotation_prompt prompt
       WHERE prompt.project_id = %(project)s AND prompt.tags::text[] && %(tags)s))
-  AND NOT EXISTS (SELECT 1 FROM annotation_promptrejection rejection
+  AND summary.rankings > 0
+AND NOT EXISTS (SELECT 1 FROM annotation_promptrejection rejection
                   WHERE rejection.prompt_id = summary.prompt_id)
 """
 
@@ -60,7 +61,7 @@ def _portions(prompts: list[int]) -> Iterator[list[int]]:
         yield prompts[start : start + PROMPTS_AT_ONCE]
 
 
-def _withdrawn(project: Project) -> frozenset[int]:
+def withdrawn_labelers(project: Project) -> frozenset[int]:
     """The labelers whose rankings count for nothing now."""
     theirs = Withdrawal.objects.in_force().filter(labeler__project=project)
     return frozenset(theirs.values_list("labeler", flat=True))
@@ -86,7 +87,7 @@ def tallies_of(project: Project, filters: Filters) -> Tallies:
         since=filters.since,
         until=filters.until,
         labelers=filters.labelers,
-        without_labelers=filters.without_labelers | _withdrawn(project),
+        without_labelers=filters.without_labelers | withdrawn_labelers(project),
         versions=filters.instructions_versions,
         pool=filters.pool,
     )

@@ -1,9 +1,11 @@
 """How a prompt's summary row is made from its rankings: one statement, from scratch.
 
-What counts here is what `agreement.md`, section 2, lets count, as far as it is settled
-when a ranking is stored: current (no later revision), counted, of a work prompt, not a
-repeat. Whether the prompt was taken out since, and whose rankings are left out, is
-asked when the rows are summed (`ranking.summaries`), so that neither needs a new row.
+Only prompts of the purpose work have one, from their first ranking on. What counts in
+`rankings`, `judged` and `compared` is what `agreement.md`, section 2, lets count, as
+far as it is settled when a ranking is stored: current (no later revision), counted,
+not a repeat. `worked` has every current ranking. Whether the prompt was taken out
+since, and whose rankings are left out, is asked when the rows are summed
+(`ranking.summaries`), so that neither needs a new row.
 
 **`judged`** has one record a ranking, by the ranking's key, all numbers big-endian:
 
@@ -34,11 +36,29 @@ e = s_i - s_j, and belongs to
 
 No count exceeds C(9, 2) = 36, so a byte holds each. `ranking.tallies` reads the
 records; a test holds both against the pure statistics.
+
+**`worked`** has one record for every current ranking, by its key, for what is said of
+single labelers (`ranking.worked` reads it):
+
+| bytes | what |
+|---|---|
+| 8 + 8 | the ranking, the labeler's membership |
+| 8 + 8 | when it was submitted, and when the first one of its assignment was |
+| 8 | active seconds over all its revisions, a double; NaN where none was timed |
+| 4 | version of the instructions, 0 for none |
+| 2 | 0 for the first time that the labeler had the prompt, then 1, 2, … |
+| 1 + 1 | 0 counted, 1 late, 2 surplus; 1 for the targeted pool |
+| 9 + 9 | ranks and order shown, as in `judged` |
+
+**`sizes`** are ten numbers of four bytes: the characters of the prompt's messages, then
+those of each response by outside id, then zeros.
 """
 
+from itertools import combinations
 from typing import Final
 
 from annotation.models import MOST_RESPONSES
+from ranking.worked import STATUSES
 
 MOST_PAIRS_APART: Final = MOST_RESPONSES - 1
 
@@ -56,6 +76,13 @@ def _bytes_of(array: str) -> str:
         FROM unnest({array}) WITH ORDINALITY AS listed (number, at))"""  # noqa: S608  words of this file
 
 
+def _every_pair() -> str:
+    """(1, 2), (1, 3) … (8, 9), as they are: of a function that makes rows Postgres
+    expects a thousand, and of two of them more work than it then does."""
+    pairs = combinations(range(1, MOST_RESPONSES + 1), 2)
+    return ", ".join(f"({first}, {second})" for first, second in pairs)
+
+
 def _counted_at(sign: str) -> str:
     """How many pairs have an outcome of this sign, one byte for each distance."""
     return " || ".join(
@@ -71,13 +98,22 @@ SELECT id FROM annotation_prompt WHERE id = ANY(%(prompts)s)
 ORDER BY id FOR NO KEY UPDATE
 """
 
+# In a query of its own, so that Postgres plans the same for one prompt and for many. It
+# would make a new plan for each submission else, which takes longer than the work.
+_OF_THESE: Final = "= ANY((SELECT %(prompts)s::bigint[])::bigint[])"
+
 SUMMARIZE: Final = f"""
 WITH ranked AS MATERIALIZED (
-    SELECT prompt.id AS prompt, prompt.project_id AS project, ranking.submitted_at,
-           assignment.labeler_id AS labeler, assignment.pool,
-           assignment.display_order, coalesce(instructions.version, 0) AS version,
+    SELECT prompt.id AS prompt, prompt.project_id AS project, ranking.id AS ranking,
+           ranking.submitted_at, ranking.status::text, spent.first_at, spent.seconds,
+           assignment.labeler_id AS labeler, assignment.repeat, counts,
+           (assignment.pool = 'targeted')::int AS targeted,
+           coalesce(instructions.version, 0)::int AS version,
            placed.ranks,
-           row_number() OVER (PARTITION BY prompt.id ORDER BY ranking.id) - 1 AS place
+           {_bytes_of("placed.ranks")} AS ranked,
+           {_bytes_of("ARRAY(SELECT 1 + unnest(assignment.display_order))")} AS shown,
+           row_number() OVER (PARTITION BY prompt.id, counts ORDER BY ranking.id) - 1
+               AS place
     FROM annotation_prompt prompt
     JOIN annotation_assignment assignment ON assignment.prompt_id = prompt.id
     JOIN ranking_ranking ranking ON ranking.assignment_id = assignment.id
@@ -88,31 +124,52 @@ WITH ranked AS MATERIALIZED (
         FROM ranking_placement placement
         JOIN annotation_response response ON response.id = placement.response_id
         WHERE placement.ranking_id = ranking.id) AS placed (ranks)
-    WHERE prompt.id = ANY(%(prompts)s) AND prompt.purpose = 'work'
-      AND assignment.repeat = 0 AND ranking.status = 'counted'
+    CROSS JOIN LATERAL (
+        SELECT min(submitted_at), sum(active_seconds) FROM ranking_ranking revision
+        WHERE revision.assignment_id = assignment.id) AS spent (first_at, seconds)
+    CROSS JOIN LATERAL (
+        SELECT assignment.repeat = 0 AND ranking.status = 'counted') AS counted (counts)
+    WHERE prompt.id {_OF_THESE} AND prompt.purpose = 'work'
       AND NOT EXISTS (SELECT 1 FROM ranking_ranking later
                       WHERE later.revises_id = ranking.id)
 ),
 judged AS (
-    SELECT prompt, project, count(*) AS rankings,
+    SELECT prompt, project, count(*) FILTER (WHERE counts) AS rankings,
            max(cardinality(ranks)) AS k, max(submitted_at) AS newest_at,
            string_agg(
                int8send(labeler) || timestamptz_send(submitted_at)
-               || int4send(version::int) || int2send((pool = 'targeted')::int::int2)
-               || {_bytes_of("ranks")}
-               || {_bytes_of("ARRAY(SELECT 1 + unnest(display_order))")},
-               ''::bytea ORDER BY place) AS records
+               || int4send(version) || int2send(targeted::int2) || ranked || shown,
+               ''::bytea ORDER BY place) FILTER (WHERE counts) AS records,
+           string_agg(
+               int8send(ranking) || int8send(labeler)
+               || timestamptz_send(submitted_at) || timestamptz_send(first_at)
+               || float8send(coalesce(seconds, 'NaN')) || int4send(version)
+               || int2send(repeat)
+               || {_byte(f"array_position(ARRAY{list(STATUSES)}, status) - 1")}
+               || {_byte("targeted")} || ranked || shown,
+               ''::bytea ORDER BY ranking) AS worked
     FROM ranked GROUP BY prompt, project
 ),
-judged_pairs AS (
+sized AS (
+    SELECT prompt.id AS prompt,
+           int4send(length(prompt.messages::text))
+           || string_agg(int4send(response.characters), ''::bytea
+                         ORDER BY response.external_id COLLATE "C")
+           || decode(repeat('00000000', {MOST_RESPONSES} - count(*)::int), 'hex')
+               AS sizes
+    FROM annotation_prompt prompt
+    JOIN annotation_response response ON response.prompt_id = prompt.id
+    WHERE prompt.id {_OF_THESE} GROUP BY prompt.id
+),
+judged_pairs AS MATERIALIZED (
     SELECT one.prompt, one.place AS first, other.place AS second,
            one.ranks[i] - one.ranks[j] AS d, other.ranks[i] - other.ranks[j] AS e
     FROM ranked one
     JOIN ranked other ON other.prompt = one.prompt AND other.place > one.place
-    CROSS JOIN LATERAL generate_series(1, cardinality(one.ranks)) AS i
-    CROSS JOIN LATERAL generate_series(i + 1, cardinality(one.ranks)) AS j
+        AND one.counts AND other.counts
+    JOIN (VALUES {_every_pair()}) AS pair (i, j) ON j <= cardinality(one.ranks)
 ),
-outcomes AS (
+outcomes AS MATERIALIZED (
     SELECT prompt, first, second, d, e,
            sign(d * e)::int * least(abs(d), abs(e)) AS outcome
     FROM judged_pairs
@@ -130,15 +187,16 @@ compared AS (
 ),
 emptied AS (
     DELETE FROM ranking_promptsummary
-    WHERE prompt_id = ANY(%(prompts)s)
+    WHERE prompt_id {_OF_THESE}
       AND prompt_id NOT IN (SELECT prompt FROM judged)
 )
 INSERT INTO ranking_promptsummary
-    (prompt_id, project_id, k, rankings, newest_at, judged, compared)
-SELECT judged.prompt, project, k, rankings, newest_at, judged.records,
-       coalesce(compared.records, ''::bytea)
-FROM judged LEFT JOIN compared USING (prompt)
+    (prompt_id, project_id, k, rankings, newest_at, judged, compared, worked, sizes)
+SELECT judged.prompt, project, k, rankings, newest_at, coalesce(judged.records, ''),
+       coalesce(compared.records, ''), worked, sizes
+FROM judged JOIN sized USING (prompt) LEFT JOIN compared USING (prompt)
 ON CONFLICT (prompt_id) DO UPDATE SET
     k = excluded.k, rankings = excluded.rankings, newest_at = excluded.newest_at,
-    judged = excluded.judged, compared = excluded.compared
+    judged = excluded.judged, compared = excluded.compared,
+    worked = excluded.worked, sizes = excluded.sizes
 """  # noqa: S608  words of this file

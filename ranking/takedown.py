@@ -16,6 +16,7 @@ from ranking.datasets import DATASET_LOCK
 from ranking.holdings import Holding, datasets_with_labeler, datasets_with_prompt
 from ranking.losses import mark, remove_exports
 from ranking.models import Draft, Ranking, RefusedSubmission
+from ranking.summaries import summarize
 
 FORGOTTEN: Final = "A labeler whose rankings it holds asked to be forgotten."
 
@@ -34,7 +35,8 @@ def take_down(prompt: Prompt, *, reason: str, user: User | None) -> Removed:
     1. Wait for a freeze of this project: a dataset is either there and gets its mark,
        or is frozen afterwards and leaves the prompt out.
     2. The texts, what people hold of it, and their words about it: `erase_prompt`.
-    3. Drafts go; notes and measurements of its rankings too. Their ranks stay.
+    3. Drafts go; notes and measurements of its rankings too. Their ranks stay. The
+       summary row, under the prompt's lock since step 2, forgets how long texts were.
     4. Datasets that hold it are marked; after the commit the files made of them go.
 
     Done again, it changes nothing. Downloads and models that people have are theirs to
@@ -46,6 +48,7 @@ def take_down(prompt: Prompt, *, reason: str, user: User | None) -> Removed:
         holdings = datasets_with_prompt(prompt)
         if is_new:
             _forget_words(Assignment.objects.filter(prompt=prompt))
+            summarize([prompt.pk])
             told = f"The prompt {prompt.external_id} was taken down."
             mark(holdings, reason=told[:300], prompt=prompt)
         _remove_files_after_commit(holdings)

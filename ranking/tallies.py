@@ -122,9 +122,9 @@ class Tallies:
         """The rankings that match, and the comparisons between them; empty: all."""
         rows, kept = self.judged, np.ones(len(self.judged), np.bool_)
         if since is not None:
-            kept &= rows.submitted >= _moment(since)
+            kept &= rows.submitted >= moment_of(since)
         if until is not None:
-            kept &= rows.submitted < _moment(until)
+            kept &= rows.submitted < moment_of(until)
         if labelers:
             kept &= np.isin(rows.labeler, list(labelers))
         if without_labelers:
@@ -238,7 +238,8 @@ def read_tallies(
     )
 
 
-def _moment(moment: datetime) -> np.datetime64:
+def moment_of(moment: datetime) -> np.datetime64:
+    """A moment with its time zone, in UTC."""
     return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
 
 

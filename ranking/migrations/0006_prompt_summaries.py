@@ -1,26 +1,10 @@
 """One row for each ranked prompt, which the dashboards sum.
 
-Rows for what was ranked before are made here by the statement of the program that
-migrates. Whoever changes that statement's columns moves the filling to their migration.
+What was ranked before gets its rows in the migration that changed the columns last.
 """
 
 import django.db.models.deletion
 from django.db import migrations, models
-
-from ranking.summary_sql import SUMMARIZE
-
-PROMPTS_AT_ONCE = 200
-
-
-def summarize_what_is_there(apps, schema_editor):
-    """Nobody stores a ranking meanwhile: the table is locked before it is read."""
-    ranked = apps.get_model("ranking", "Ranking").objects
-    with schema_editor.connection.cursor() as cursor:
-        cursor.execute("LOCK TABLE ranking_ranking IN SHARE ROW EXCLUSIVE MODE")
-        prompts = sorted(set(ranked.values_list("assignment__prompt", flat=True)))
-        for start in range(0, len(prompts), PROMPTS_AT_ONCE):
-            some = prompts[start : start + PROMPTS_AT_ONCE]
-            cursor.execute(SUMMARIZE, {"prompts": some})
 
 
 class Migration(migrations.Migration):
@@ -43,5 +27,4 @@ class Migration(migrations.Migration):
                 ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='annotation.project')),
             ],
         ),
-        migrations.RunPython(summarize_what_is_there, migrations.RunPython.noop),
     ]

@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 
 from django import template
+from django.contrib.humanize.templatetags.humanize import intcomma
+from django.utils.html import format_html
+
+from ranking.quality_lines import Measure
 
 register = template.Library()
 
@@ -20,6 +24,19 @@ def percent_interval(interval: Sequence[float] | None) -> str:
         return ""
     low, high = interval
     return f"{low * 100:.1f}–{high * 100:.1f} %"
+
+
+@register.filter
+def measured(measure: Measure) -> str:
+    """A share with its interval and how many prompts it rests on, where there are any.
+
+    A list has some for each labeler: templates of their own took a fifth of its time.
+    """
+    value, n = percent(measure.value), intcomma(measure.prompts)
+    if not measure.prompts:
+        return value
+    known = f"{percent_interval(measure.interval)}, " if measure.interval else ""
+    return format_html('{} <small class="hint">{}n {}</small>', value, known, n)
 
 
 def _signed(value: float | None, digits: int) -> str:

@@ -1,4 +1,8 @@
-"""Rankings put straight into the database, in states that no verb makes alone."""
+"""Rankings put straight into the database, in states that no verb makes alone.
+
+Summary rows are made anew as everywhere; whoever changes anything else of a ranking, or
+of its assignment, makes them anew by `lock_and_summarize`.
+"""
 
 import uuid
 from typing import Any
@@ -7,6 +11,7 @@ from django.db import transaction
 
 from annotation.models import Assignment, AssignmentState, Membership, Prompt
 from ranking.models import Placement, Ranking, RankingStatus
+from ranking.summaries import summarize
 
 
 def store_ranking(
@@ -59,4 +64,5 @@ def _place(
         )
         for response in assignment.prompt.responses.all()
     )
+    summarize([assignment.prompt_id])
     return ranking

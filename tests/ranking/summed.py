@@ -144,15 +144,19 @@ def assert_summaries_are_right(project: Project) -> None:
         lock_and_summarize(prompts.values_list("pk", flat=True))
         assert stored == rows_of(project)
         transaction.set_rollback(True)
-    assert not PromptSummary.objects.filter(rankings=0).exists()
+    assert not PromptSummary.objects.filter(worked=b"").exists()
 
 
 def rows_of(project: Project) -> Rows:
     """The rows as they are stored."""
     rows = PromptSummary.objects.filter(project=project).order_by("pk")
     return [
-        (*numbers, bytes(judged), bytes(compared))
-        for *numbers, judged, compared in rows.values_list(
-            "prompt", "k", "rankings", "newest_at", "judged", "compared"
+        (*numbers, *map(bytes, records))
+        for *numbers, records in (
+            (*row[:4], row[4:])
+            for row in rows.values_list(
+                *("prompt", "k", "rankings", "newest_at"),
+                *("judged", "compared", "worked", "sizes"),
+            )
         )
     ]

@@ -6,11 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranking.bootstrap import PromptCounts, bootstrap_totals, percentile_interval
-from ranking.gold import Score
 from ranking.quality import (
     NO_SECONDS,
     NOBODY_ELSE,
-    Answer,
     Rate,
     agreement,
     habits,
@@ -21,10 +19,13 @@ from ranking.quality import (
     seconds_per_100_words,
     self_consistency,
     tie_rate,
-    with_oneself,
-    with_others,
 )
-from ranking.quality_intervals import MOST_KEPT_DRAWS, TOO_FEW, resampled
+from ranking.quality_intervals import (
+    MOST_KEPT_DRAWS,
+    MOST_SHARED_DRAWS,
+    TOO_FEW,
+    resampled,
+)
 from ranking.quality_lines import (
     AGREEMENT,
     ONE_PROMPT,
@@ -32,7 +33,13 @@ from ranking.quality_lines import (
     Measure,
     Verdict,
 )
-from ranking.quality_sittings import fatigue, sittings, windows
+from ranking.quality_sittings import (
+    fatigue_of_agreement,
+    fatigue_of_pace,
+    sittings,
+    windows,
+)
+from tests.ranking.answer_by_answer import Answer, of
 
 STRICT = [1, 2, 3, 4]
 REVERSED = [4, 3, 2, 1]
@@ -86,18 +93,19 @@ def test_each_of_the_others_is_compared_in_turn() -> None:
         again=[[3, 2, 1]],
     )
     # ab the same, ac and bc turned round; then ac and bc the same.
-    assert with_others(answer) == Score(3, 5)
-    assert with_oneself(answer) == Score(0, 3)
+    first, again = of([answer]), 1
+    assert (first.agree[0], first.comparable[0]) == (3, 5)
+    assert (first.again_agree[0], first.again_comparable[0]) == (0, 3)
+    assert first.comparable[again] == first.again_comparable[again] == 0
 
 
 def test_agreement_by_hand() -> None:
-    found = agreement(
-        [
-            Answer(prompt=1, at=0, ranks=[1, 2], others=[[1, 2]]),
-            Answer(prompt=2, at=0, ranks=[1, 2], others=[[2, 1], [1, 2]]),
-            Answer(prompt=3, at=0, ranks=[1, 1], others=[[2, 1]]),
-        ]
-    )
+    rows = [
+        Answer(prompt=1, at=0, ranks=[1, 2], others=[[1, 2]]),
+        Answer(prompt=2, at=0, ranks=[1, 2], others=[[2, 1], [1, 2]]),
+        Answer(prompt=3, at=0, ranks=[1, 1], others=[[2, 1]]),
+    ]
+    found = agreement(of(rows))
     assert found.value == pytest.approx(2 / 3)
     assert found.prompts == 2
     assert found.verdict is Verdict.UNDECIDED  # two prompts settle nothing
@@ -105,15 +113,16 @@ def test_agreement_by_hand() -> None:
 
 def test_what_is_missing_is_said_in_words() -> None:
     alone = [Answer(prompt=1, at=0, ranks=STRICT)]
-    assert agreement(alone).why == NOBODY_ELSE
-    assert hurried(alone).why == NO_SECONDS
-    assert seconds_per_100_words(alone).why == NO_SECONDS
+    assert agreement(of(alone)).why == NOBODY_ELSE
+    assert hurried(of(alone)).why == NO_SECONDS
+    assert seconds_per_100_words(of(alone)).why == NO_SECONDS
     one = [
         Answer(prompt=1, at=0, ranks=STRICT, others=[STRICT], display_order=range(4))
     ]
-    assert agreement(one).why == ONE_PROMPT
-    assert position_bias(one).why == TOO_FEW
-    for found in (agreement([]), self_consistency([]), hurried([]), position_bias([])):
+    assert agreement(of(one)).why == ONE_PROMPT
+    assert position_bias(of(one)).why == TOO_FEW
+    for measured in (agreement, self_consistency, hurried, position_bias):
+        found = measured(of([]))
         assert found.value is None
         assert found.why
 
@@ -127,7 +136,7 @@ def test_whoever_ranks_as_shown_has_a_slope_of_one() -> None:
     as_shown = [
         Answer(prompt=n, at=n, ranks=ranks, display_order=shown) for n in range(10)
     ]
-    found = position_bias(as_shown)
+    found = position_bias(of(as_shown))
     assert found.value == pytest.approx(1)
     assert found.interval == pytest.approx((1, 1))
     assert found.verdict is Verdict.FLAGGED
@@ -135,7 +144,7 @@ def test_whoever_ranks_as_shown_has_a_slope_of_one() -> None:
         Answer(prompt=n, at=n, ranks=ranks, display_order=shown[::-1])
         for n in range(10)
     ]
-    assert position_bias(upside_down).value == pytest.approx(-1)
+    assert position_bias(of(upside_down)).value == pytest.approx(-1)
 
 
 def test_longer_wins_beside_the_others_of_the_same_prompts() -> None:
@@ -153,7 +162,7 @@ def test_longer_wins_beside_the_others_of_the_same_prompts() -> None:
     same_length = Answer(
         prompt=98, at=98, ranks=[2, 1], lengths=[5, 5], others=[[1, 2]]
     )
-    found = length_bias([*shared, alone, same_length])
+    found = length_bias(of([*shared, alone, same_length]))
     assert found.own.value == pytest.approx(10 / 11)
     assert found.own_there == 1.0
     assert found.others == pytest.approx(2 / 3)
@@ -168,12 +177,12 @@ def test_ties_beside_the_others_of_the_same_prompts() -> None:
         Answer(prompt=n, at=n, ranks=[1, 1, 2], others=[[1, 1, 1], [1, 2, 3]])
         for n in range(10)
     ]
-    found = tie_rate(rows)
+    found = tie_rate(of(rows))
     assert found.own.value == pytest.approx(1 / 3)
     assert found.others == pytest.approx(1 / 2)
     assert found.difference.value == pytest.approx(-1 / 6)
     assert found.difference.verdict is Verdict.FLAGGED
-    assert tie_rate(rows[:9]).difference.verdict is Verdict.NOT_ENOUGH
+    assert tie_rate(of(rows[:9])).difference.verdict is Verdict.NOT_ENOUGH
 
 
 # --- Time -------------------------------------------------------------------------
@@ -184,7 +193,7 @@ def test_seconds_for_a_hundred_words_are_sums_then_one_division() -> None:
         Answer(prompt=n, at=n, ranks=STRICT, seconds=30 + 60 * (n % 2), words=200)
         for n in range(10)
     ]
-    found = seconds_per_100_words(rows)
+    found = seconds_per_100_words(of(rows))
     assert found.value == pytest.approx(30)
     assert found.interval is not None
     assert 15 <= found.interval[0] < 30 < found.interval[1] <= 45
@@ -197,10 +206,10 @@ def test_a_ranking_that_took_no_time_counts_in_the_median_pace() -> None:
         Answer(prompt=n, at=n, ranks=STRICT, seconds=seconds, words=100)
         for n, seconds in enumerate([0.0, 0.0, 30.0])
     ]
-    assert median_pace(rows) == 0
+    assert median_pace(of(rows)) == 0
     untimed = Answer(prompt=3, at=3, ranks=STRICT, words=100)
-    assert median_pace([*rows, untimed]) == 0
-    assert median_pace([untimed]) is None
+    assert median_pace(of([*rows, untimed])) == 0
+    assert median_pace(of([untimed])) is None
 
 
 def test_hurried_rankings_are_a_share_with_an_interval() -> None:
@@ -209,36 +218,34 @@ def test_hurried_rankings_are_a_share_with_an_interval() -> None:
         Answer(prompt=n, at=n, ranks=STRICT, seconds=5.9 if n < 8 else 6.0, words=100)
         for n in range(10)
     ]
-    found = hurried(rows)
+    found = hurried(of(rows))
     assert found.value == pytest.approx(0.8)
     assert found.verdict is Verdict.FLAGGED
-    assert hurried(rows[-2:]).value == 0
+    assert hurried(of(rows[-2:])).value == 0
 
 
 def test_habits_are_counts() -> None:
-    found = habits(
-        [
-            Answer(prompt=1, at=0, ranks=[1, 1], unread=frozenset()),
-            Answer(prompt=2, at=0, ranks=[1, 2], display_order=[0, 1]),
-            Answer(prompt=3, at=0, ranks=[1, 2], unread=frozenset("A"), seconds=1.0),
-        ]
-    )
+    rows = [
+        Answer(prompt=1, at=0, ranks=[1, 1]),
+        Answer(prompt=2, at=0, ranks=[1, 2], display_order=[0, 1]),
+        Answer(prompt=3, at=0, ranks=[1, 2], seconds=1.0),
+    ]
+    found = habits(of(rows), Rate(1, 2))
     assert found.all_tied == Rate(1, 3)
     assert found.never_tied == Rate(2, 3)
     assert found.untouched == Rate(1, 1)
     assert found.unread == Rate(1, 2)
     assert found.hurried == Rate(0, 1)
-    assert habits([]).unread.value is None
+    assert habits(of([]), Rate(0, 0)).unread.value is None
 
 
 # --- Sittings ---------------------------------------------------------------------
 
 
 def test_half_an_hour_without_a_ranking_ends_a_sitting() -> None:
-    times = [7200, 0, 1799, 3599, 5398]
-    rows = [Answer(prompt=n, at=at, ranks=STRICT) for n, at in enumerate(times)]
-    found = [[answer.at for answer in sitting] for sitting in sittings(rows)]
-    assert found == [[0, 1799], [3599, 5398], [7200]]
+    times = np.array([0.0, 1799, 3599, 5398, 7200])
+    assert sittings(times).tolist() == [0, 0, 1, 1, 2]
+    assert sittings(times[:0]).tolist() == []
 
 
 def sitting(number: int, agreed: list[list[int]]) -> list[Answer]:
@@ -263,12 +270,13 @@ def test_agreement_that_falls_within_each_sitting_is_fatigue() -> None:
         for number in range(10)
         for answer in sitting(number, [STRICT, STRICT, REVERSED, REVERSED])
     ]
-    found = fatigue(tired)
-    assert found.agreement.value == pytest.approx(-4)
-    assert found.agreement.prompts == 10
-    assert found.agreement.verdict is Verdict.FLAGGED
-    assert found.seconds.value == pytest.approx(-10)
-    assert found.seconds.verdict is Verdict.NO_LINE
+    found = fatigue_of_agreement(of(tired))
+    assert found.value == pytest.approx(-4)
+    assert found.prompts == 10
+    assert found.verdict is Verdict.FLAGGED
+    slower = fatigue_of_pace(of(tired))
+    assert slower.value == pytest.approx(-10)
+    assert slower.verdict is Verdict.NO_LINE
 
 
 def test_long_sittings_that_are_worse_throughout_are_no_fatigue() -> None:
@@ -278,15 +286,16 @@ def test_long_sittings_that_are_worse_throughout_are_no_fatigue() -> None:
         for answer in sitting(number, [STRICT, STRICT])
         + sitting(number + 50, [REVERSED] * 6)
     ]
-    found = fatigue(rows)
-    assert found.agreement.value == pytest.approx(0)
-    assert found.agreement.verdict is Verdict.FINE
+    found = fatigue_of_agreement(of(rows))
+    assert found.value == pytest.approx(0)
+    assert found.verdict is Verdict.FINE
 
 
 def test_single_rankings_say_nothing_of_fatigue() -> None:
-    found = fatigue([a for number in range(20) for a in sitting(number, [STRICT])])
-    assert found.agreement.value is None
-    assert found.agreement.verdict is Verdict.NOT_ENOUGH
+    rows = [answer for number in range(20) for answer in sitting(number, [STRICT])]
+    found = fatigue_of_agreement(of(rows))
+    assert found.value is None
+    assert found.verdict is Verdict.NOT_ENOUGH
 
 
 def test_windows_reach_to_the_latest_ranking() -> None:
@@ -295,12 +304,12 @@ def test_windows_reach_to_the_latest_ranking() -> None:
         for n in range(110)
     ]
     lonely = Answer(prompt=999, at=999, ranks=[1, 2])
-    found = list(windows([lonely, *reversed(rows)]))
+    found = list(windows(of([lonely, *reversed(rows)])))
     assert [(w.first_at, w.last_at) for w in found] == [(10, 59), (35, 84), (60, 109)]
     assert [w.agreement.value for w in found] == [1.0, 0.5, 0.0]
-    [only] = windows(rows[:7])
+    [only] = windows(of(rows[:7]))
     assert (only.first_at, only.last_at) == (0, 6)
-    assert list(windows([lonely])) == []
+    assert list(windows(of([lonely]))) == []
 
 
 # --- Known truth ------------------------------------------------------------------
@@ -323,7 +332,7 @@ def test_a_position_bias_that_was_put_in_is_found_again(truth: float) -> None:
                 display_order=order.tolist(),
             )
         )
-    found = position_bias(rows)
+    found = position_bias(of(rows))
     assert found.value is not None
     assert found.interval is not None
     assert found.interval[0] < truth < found.interval[1]
@@ -352,13 +361,18 @@ def test_names_of_responses_change_nothing(
         ]
 
     before, after = rows([0, 1, 2, 3]), rows(renamed)
-    assert agreement(before) == agreement(after)
-    assert length_bias(before) == length_bias(after)
-    assert tie_rate(before) == tie_rate(after)
-    assert position_bias(before).value == pytest.approx(position_bias(after).value)
+    assert agreement(of(before)) == agreement(of(after))
+    assert length_bias(of(before)) == length_bias(of(after))
+    assert tie_rate(of(before)) == tie_rate(of(after))
+    assert position_bias(of(before)).value == pytest.approx(
+        position_bias(of(after)).value
+    )
 
 
-@pytest.mark.parametrize("prompts", [10, MOST_KEPT_DRAWS, MOST_KEPT_DRAWS + 1])
+@pytest.mark.parametrize(
+    "prompts",
+    [10, MOST_KEPT_DRAWS, MOST_KEPT_DRAWS + 1, MOST_SHARED_DRAWS + 1],
+)
 def test_draws_that_are_kept_are_those_of_the_bootstrap(prompts: int) -> None:
     rng = np.random.default_rng(7)
     of = rng.integers(1, 9, prompts)

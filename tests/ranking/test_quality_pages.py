@@ -102,11 +102,11 @@ def test_the_card_takes_a_fixed_number_of_queries(
     worked: Project, alice: Membership, window: Client, django_assert_num_queries: Any
 ) -> None:
     make_check(worked, Purpose.QUALIFICATION, "q1")
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(11):
         card_of(window, alice)
     for number in range(5):
         store_ranking(make_prompt(worked, f"more{number}"), alice, STRICT)
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(11):
         card_of(window, alice)
 
 

@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 
 from ranking.drawing import DARK, svg
 from ranking.gold import student_quantile
-from ranking.quality import Answer
 from ranking.quality_charts import agreement_chart, pace_chart, position_chart
 from ranking.quality_lines import Line, Measure
 from ranking.quality_pictures import (
     agreement_finding,
     commonest_k,
+    dots,
     pace_bands,
     pace_finding,
     place_means,
@@ -22,6 +22,7 @@ from ranking.quality_pictures import (
 )
 from ranking.quality_sittings import windows
 from ranking.quality_words import POINTS, SHARE, SLOPE, line_words, verdict_words
+from tests.ranking.answer_by_answer import Answer, of
 
 
 def answer(prompt: int = 0, **fields: object) -> Answer:
@@ -48,13 +49,12 @@ def test_places_are_ranked_by_hand() -> None:
     # Shown third, first, second. Ranked 1, 2, 3 by id: places 3, 1, 2, so mid-ranks
     # 1, 0, ½. All tied: ½ each. Means: ¾, ¼, ½.
     shown = [2, 0, 1]
-    means = place_means(
-        [
-            answer(display_order=shown),
-            answer(ranks=[1, 1, 1], display_order=shown),
-            answer(display_order=None),
-        ]
-    )
+    rows = [
+        answer(display_order=shown),
+        answer(1, ranks=[1, 1, 1], display_order=shown),
+        answer(2, display_order=None),
+    ]
+    means = place_means(of(rows))
     assert [(one.k, one.place, one.mean) for one in means] == [
         (3, 1, 0.75),
         (3, 2, 0.25),
@@ -69,7 +69,7 @@ def test_an_interval_of_a_place_is_students() -> None:
         answer(n, ranks=[1, 2] if n < 2 else [2, 1], display_order=[0, 1])
         for n in range(10)
     ]
-    first, last = place_means(answers)
+    first, last = place_means(of(answers))
     assert (first.mean, last.mean) == pytest.approx((0.8, 0.2))
     deviation = ((2 * 0.8**2 + 8 * 0.2**2) / 9) ** 0.5
     half = student_quantile(9) * deviation / 10**0.5
@@ -79,7 +79,7 @@ def test_an_interval_of_a_place_is_students() -> None:
 def test_the_picture_is_of_the_commonest_number_of_responses() -> None:
     two = [answer(n, ranks=[1, 2], display_order=[1, 0]) for n in range(3)]
     three = [answer(n, display_order=[0, 1, 2]) for n in range(2)]
-    means = place_means(two + three)
+    means = place_means(of(two + three))
     assert [one.k for one in means] == [2, 2, 3, 3, 3]
     assert [one.k for one in commonest_k(means)] == [2, 2]
     assert drawn(position_chart(means)) == [(1, 1.0), (2, 0.0)]
@@ -98,8 +98,8 @@ def test_bands_hold_equally_many_rankings_from_few_words_to_many() -> None:
         for n, seconds in enumerate((20, 60, 90, 80, 200), start=1)
     ]
     answers += [answer(9, seconds=None), answer(10, words=0.0, seconds=5)]
-    assert len(timed(answers)) == 5
-    bands = pace_bands(answers)
+    assert len(timed(of(answers))) == 5
+    bands = pace_bands(of(answers))
     assert [(b.least_words, b.most_words, b.rankings) for b in bands] == [
         (100, 100, 1),
         (200, 200, 1),
@@ -108,17 +108,17 @@ def test_bands_hold_equally_many_rankings_from_few_words_to_many() -> None:
     ]
     # 80 s for 400 words and 200 s for 500: 20 and 40 for 100.
     assert (bands[-1].seconds, bands[-1].seconds_per_100_words) == (140, 30)
-    assert pace_bands([]) == pace_bands([answer(seconds=None)]) == []
+    assert pace_bands(of([])) == pace_bands(of([answer(seconds=None)])) == []
 
 
 def test_the_pace_is_said_and_drawn() -> None:
     # At 100 words, 6 s are the least that reading takes.
     answers = [answer(n, seconds=s) for n, s in enumerate((5.9, 6.0, 30.0))]
-    assert pace_finding(answers) == (
+    assert pace_finding(of(answers)) == (
         "The median is 6.0 s for 100 words over 3 timed rankings; 1 was faster than"
         " anybody reads."
     )
-    [axes] = pace_chart(answers).axes
+    [axes] = pace_chart(dots(of(answers))).axes
     assert np.asarray(axes.collections[0].get_offsets()).tolist() == [
         [100, 5.9],
         [100, 6.0],
@@ -135,7 +135,7 @@ def test_agreement_is_said_and_drawn_at_the_end_of_each_window() -> None:
         answer(n, ranks=[1, 2], others=[[2, 1] if n < 25 else [1, 2]])
         for n in range(75)
     ]
-    over_time = list(windows(answers))
+    over_time = list(windows(of(answers)))
     points = drawn(agreement_chart(over_time))
     assert [y for _, y in points] == [0.5, 1.0]
     assert agreement_finding(over_time).startswith(
@@ -149,7 +149,7 @@ def test_agreement_is_said_and_drawn_at_the_end_of_each_window() -> None:
 
 
 def test_one_prompt_has_no_interval_and_is_drawn_as_a_dot() -> None:
-    [window] = windows([answer(others=[[1, 2, 3]])])
+    [window] = windows(of([answer(others=[[1, 2, 3]])]))
     assert "interval" not in agreement_finding([window])
     assert "1 prompt that" in agreement_finding([window])
     assert len(drawn(agreement_chart([window]))) == 1
@@ -172,7 +172,7 @@ def test_nothing_to_draw_is_said_in_the_picture(*, dark: bool, narrow: bool) -> 
 def test_the_same_data_gives_the_same_bytes_in_the_colours_of_the_page() -> None:
     answers = [answer(n, seconds=20.0 + n, others=[[1, 2, 3]]) for n in range(60)]
     first, second = (
-        svg(agreement_chart(list(windows(answers)), dark=True)) for _ in range(2)
+        svg(agreement_chart(list(windows(of(answers))), dark=True)) for _ in range(2)
     )
     assert first == second
     assert ElementTree.fromstring(first).tag.endswith("svg")

@@ -41,6 +41,7 @@ from ranking.withdrawal import (
 )
 from tests.conftest import make_member, make_prompt
 from tests.racing import at_once, meanwhile, once, together, wait_until_somebody_waits
+from tests.ranking.cards_by_rows import assert_cards_are_right
 from tests.ranking.rows import revise, store_ranking
 from tests.ranking.summed import assert_summaries_are_right, recomputed, summed
 from tests.ranking.test_submit import ORDER, claimed
@@ -207,6 +208,7 @@ def test_whatever_is_stored_the_rows_equal_a_recomputation(steps: Any) -> None:
         for name, number, order in steps:
             getattr(story, name)(number, order)
             assert_summaries_are_right(story.project)
+        assert_cards_are_right(story.project)
         transaction.set_rollback(True)
 
 
@@ -295,18 +297,19 @@ def test_filters_choose_as_they_do_in_the_report(
 
 
 @pytest.mark.django_db
-def test_late_and_surplus_rankings_are_in_no_row(
+def test_late_and_surplus_rankings_are_in_no_sum(
     project: Project, alice: Membership
 ) -> None:
     prompt = make_prompt(project)
     ranks = {"r1": 1, "r2": 2, "r3": 3, "r4": 4}
     store_ranking(prompt, alice, ranks, status=RankingStatus.LATE)
     lock_and_summarize([prompt.pk])
-    assert not PromptSummary.objects.exists()
+    assert PromptSummary.objects.get().rankings == 0
+    assert len(tallies_of(project, Filters()).prompts) == 0
 
 
 @pytest.mark.django_db
-def test_a_row_goes_when_its_last_ranking_counts_no_more(
+def test_a_row_counts_none_when_its_last_ranking_counts_no_more(
     project: Project, alice: Membership
 ) -> None:
     prompt = make_prompt(project)
@@ -316,7 +319,8 @@ def test_a_row_goes_when_its_last_ranking_counts_no_more(
     assert PromptSummary.objects.get().rankings == 1
     revise(first, ranks, status=RankingStatus.SURPLUS)
     lock_and_summarize([prompt.pk])
-    assert not PromptSummary.objects.exists()
+    assert PromptSummary.objects.get().rankings == 0
+    assert_summaries_are_right(project)
 
 
 # --- Two at once ------------------------------------------------------------------

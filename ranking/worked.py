@@ -1,0 +1,124 @@
+"""PURE: every current ranking of a project's work prompts, as summary rows hold them.
+
+The records are described in `ranking.summary_sql`. They say of a ranking what a card
+or a list of labelers needs, without a look at the ranking itself.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranking.rank_table import BoolArray, FloatArray, IntArray
+from ranking.tallies import MOST_RESPONSES, POSTGRES_EPOCH
+from ranking.weeks import Moments
+
+STATUSES: Final = ("counted", "late", "surplus")  # in the order of their numbers
+RECORD: Final = np.dtype(
+    [
+        ("ranking", ">i8"),
+        ("labeler", ">i8"),
+        ("submitted", ">i8"),
+        ("first", ">i8"),
+        ("seconds", ">f8"),
+        ("version", ">i4"),
+        ("repeat", ">i2"),
+        ("status", "u1"),
+        ("targeted", "u1"),
+        ("ranks", "u1", MOST_RESPONSES),
+        ("shown", "u1", MOST_RESPONSES),
+    ]
+)
+SIZES: Final = 1 + MOST_RESPONSES  # numbers of a prompt
+
+
+@dataclass(frozen=True, eq=False)
+class Worked:
+    """One row a ranking, `(n,)`.
+
+    - `prompt`, `ranking`, `labeler`: keys of the database.
+    - `submitted`, `first_at`: UTC; the ranking itself, and the first one that it
+      corrects.
+    - `seconds`: active time over all its revisions, NaN where none was timed.
+    - `version`: of the instructions, 0 for none. `repeat`: 0 for the first time that
+      the labeler had the prompt. `status`: a place in STATUSES. `targeted`: of the
+      pool of extra votes, which measures no agreement.
+    - `ranks`, `shown (n, 9)`: as in `tallies.Judged`.
+    - `asked (n,)`, `lengths (n, 9)`: characters of the prompt and of its responses.
+    - `wanted`: whether its prompt is one that the question is about.
+    """
+
+    prompt: IntArray
+    ranking: IntArray
+    labeler: IntArray
+    submitted: Moments
+    first_at: Moments
+    seconds: FloatArray
+    version: IntArray
+    repeat: IntArray
+    status: IntArray
+    targeted: BoolArray
+    ranks: NDArray[np.uint8]
+    shown: NDArray[np.uint8]
+    asked: IntArray
+    lengths: IntArray
+    wanted: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.ranking)
+
+    def only(self, rows: BoolArray | IntArray) -> "Worked":
+        """Where the mask holds, or the rows of these numbers in their order."""
+        return Worked(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def latest(self, most: int) -> "Worked":
+        """Of each labeler the latest `most`, of two of one moment the later key; in the
+        order of the keys."""
+        order = np.lexsort([-self.ranking, -self.submitted.astype(np.int64)])
+        order = order[np.argsort(self.labeler[order], kind="stable")]
+        labeler = self.labeler[order]
+        starts = np.searchsorted(labeler, labeler)
+        kept = order[np.arange(len(order)) - starts < most]
+        return self.only(kept[np.argsort(self.ranking[kept])])
+
+
+def read_worked(
+    prompts: bytes, rankings: bytes, wanted: bytes, worked: bytes, sizes: bytes
+) -> Worked:
+    """The records of many summary rows, one after the other in the same order.
+
+    `prompts`, `rankings` and `wanted` are the rows' keys, how many records each holds,
+    and 1 where the question is about the prompt.
+    """
+    each = np.frombuffer(rankings, ">i4").astype(np.int64)
+    of = np.repeat(np.arange(len(each)), each)
+    rows = np.frombuffer(worked, RECORD)
+    texts = _native(np.frombuffer(sizes, ">i4")).reshape(-1, SIZES)[of]
+    return Worked(
+        prompt=_native(np.frombuffer(prompts, ">i8"))[of],
+        ranking=_native(rows["ranking"]),
+        labeler=_native(rows["labeler"]),
+        submitted=_moments(rows["submitted"]),
+        first_at=_moments(rows["first"]),
+        seconds=_native(rows["seconds"]),
+        version=_native(rows["version"]),
+        repeat=_native(rows["repeat"]),
+        status=rows["status"],
+        targeted=rows["targeted"] > 0,
+        ranks=rows["ranks"],
+        shown=rows["shown"],
+        asked=texts[:, 0],
+        lengths=texts[:, 1:],
+        wanted=np.frombuffer(wanted, np.uint8)[of] > 0,
+    )
+
+
+def _moments(numbers: NDArray[Any]) -> Moments:
+    moments: Moments = POSTGRES_EPOCH + _native(numbers).astype("timedelta64[us]")
+    return moments
+
+
+def _native(numbers: NDArray[Any]) -> NDArray[Any]:
+    """In this machine's order of bytes."""
+    return numbers.astype(numbers.dtype.newbyteorder("="))
