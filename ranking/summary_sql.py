@@ -142,3 +142,7 @@ ON CONFLICT (prompt_id) DO UPDATE SET
     k = excluded.k, rankings = excluded.rankings, newest_at = excluded.newest_at,
     judged = excluded.judged, compared = excluded.compared
 """  # noqa: S608  words of this file
+
+# For whoever stores one ranking. With a list Postgres plans it anew every time, for it
+# cannot know how long the next one is; that takes five times as long as running it.
+SUMMARIZE_ONE: Final = SUMMARIZE.replace("= ANY(%(prompts)s)", "= %(prompt)s")
