@@ -50,7 +50,7 @@ class Prepared(Generic[M]):
         values = [given[it.name] if isinstance(it, Given) else it for it in parameters]
         with connection.cursor() as cursor:
             cursor.execute(sql, values)
-            return [self._compiled.instance(row) for row in cursor]
+            return [self._compiled.instance(row) for row in cursor.fetchall()]
 
     def first(self, **given: Any) -> M | None:
         """The first of them, or None. The queryset limits itself where need be."""

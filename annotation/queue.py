@@ -42,7 +42,14 @@ from annotation.models import (
     Qualification,
 )
 from annotation.overlap import OverlapIsBusyError, change_overlap, choose_overlap
-from annotation.queue_statements import LOCK_ABANDONED, LOCK_UNSEEN, PEEK, TAKE
+from annotation.queue_statements import (
+    LOCK_ABANDONED,
+    LOCK_UNSEEN,
+    PEEK,
+    PEEK_ANEW,
+    TAKE,
+    TAKE_ANEW,
+)
 from annotation.skips import (
     RankedAlreadyError,
     ReasonMissingError,
@@ -176,7 +183,8 @@ def _queue_has_work(labeler: Any) -> bool:
 
 def _peek(labeler: Membership, *, anew: bool = False) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(PEEK, keys_of(labeler) | {"anew": anew, "most": ROWS_PEEKED_AT})
+        keys = keys_of(labeler) | {"most": ROWS_PEEKED_AT}
+        cursor.execute(PEEK_ANEW if anew else PEEK, keys)
         found, goes_on = cursor.fetchone()
     return bool(found or goes_on)
 
@@ -334,9 +342,9 @@ def _take_open(
     keys = keys_of(labeler) | {
         "state": str(state),
         "prefetch_lease": PREFETCH_LEASE,
-        "anew": anew,
     }
-    taken = next(iter(Assignment.objects.raw(TAKE, keys)), None)
+    statement = TAKE_ANEW if anew else TAKE
+    taken = next(iter(Assignment.objects.raw(statement, keys)), None)
     if taken is not None and taken.display_order is None:
         draw_order(taken)
     return taken

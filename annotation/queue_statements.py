@@ -70,25 +70,27 @@ WHERE member.id = %(labeler)s
 """  # noqa: S608  made of this module's own pieces
 
 # Where the labeler's look at the queue begins: at their cursor, unless the queue has
-# changed behind it, or the look is to begin `anew`. Then it ends after so many rows: it
-# is for rows that everybody has passed by, and where these are few among many, there
-# is work enough for others, who come to them in their turn.
-CURSOR: Final = """
+# changed behind it, or the look is to begin anew.
+_CURSOR: Final = """
     SELECT member.id, member.project_id, project.queue_version, project.lease_minutes,
         look.goes_on,
         CASE WHEN look.goes_on THEN member.cursor_seq ELSE -1 END AS seq,
-        CASE WHEN look.goes_on THEN member.cursor_slot ELSE -1 END AS slot,
-        CASE WHEN %(anew)s::boolean THEN (
-            SELECT seq FROM annotation_assignment
-            WHERE project_id = %(project)s AND state = 'open'
-            ORDER BY seq, slot OFFSET 20000 LIMIT 1) END AS farthest
+        CASE WHEN look.goes_on THEN member.cursor_slot ELSE -1 END AS slot
     FROM annotation_membership member
     JOIN annotation_project project ON project.id = member.project_id
-    CROSS JOIN LATERAL (
-        SELECT member.cursor_version = project.queue_version
-            AND NOT %(anew)s::boolean AS goes_on) look
+    CROSS JOIN LATERAL (SELECT {goes_on} AS goes_on) look
     WHERE member.id = %(labeler)s
 """
+_FROM_THE_CURSOR: Final = "member.cursor_version = project.queue_version"
+_ANEW: Final = "false"
+# A look that begins anew ends after so many rows: it is for rows that everybody has
+# passed by, and where these are few among many, there is work enough for others, who
+# come to them in their turn.
+_NOT_TOO_FAR: Final = """
+      AND queued.seq <= coalesce((
+        SELECT seq FROM annotation_assignment
+        WHERE project_id = %(project)s AND state = 'open'
+        ORDER BY seq, slot OFFSET 20000 LIMIT 1), 9223372036854775807)"""
 AHEAD: Final = """queued.project_id = %(project)s AND queued.state = 'open'
       AND (queued.seq, queued.slot) > ((SELECT seq FROM me), (SELECT slot FROM me))"""
 
@@ -101,12 +103,11 @@ AHEAD: Final = """queued.project_id = %(project)s AND queued.state = 'open'
 #    other claims are locking.
 # 3. `moved` puts the cursor there; when nothing was found, to the end of the queue.
 # 4. The row becomes the labeler's.
-TAKE: Final = f"""
-WITH me AS MATERIALIZED ({CURSOR} FOR NO KEY UPDATE OF member),
+_TAKE: Final = f"""
+WITH me AS MATERIALIZED ({_CURSOR} FOR NO KEY UPDATE OF member),
 pick AS MATERIALIZED (
     SELECT queued.id, queued.seq, queued.slot FROM annotation_assignment queued
-    WHERE {AHEAD} AND {NOT_MINE}
-      AND queued.seq <= coalesce((SELECT farthest FROM me), 9223372036854775807)
+    WHERE {AHEAD} AND {NOT_MINE}{{limit}}
     ORDER BY queued.seq, queued.slot
     LIMIT 1 {SKIP_LOCKED}),
 reached AS (
@@ -140,10 +141,14 @@ FROM pick, me
 WHERE queued.id = pick.id
 RETURNING queued.*
 """  # noqa: S608  made of this module's own pieces
+# Two texts and no parameter: Postgres would plan the claim anew each time to know what
+# the parameter says, which takes twice as long as the claim.
+TAKE: Final = _TAKE.format(goes_on=_FROM_THE_CURSOR, limit="")
+TAKE_ANEW: Final = _TAKE.format(goes_on=_ANEW, limit=_NOT_TOO_FAR)
 
 # A look that takes nothing and goes a limited way: found, or how far it went.
-PEEK: Final = f"""
-WITH me AS MATERIALIZED ({CURSOR}),
+_PEEK: Final = f"""
+WITH me AS MATERIALIZED ({_CURSOR}),
 ahead AS MATERIALIZED (
     SELECT queued.prompt_id FROM annotation_assignment queued
     WHERE {AHEAD}
@@ -152,6 +157,8 @@ ahead AS MATERIALIZED (
 SELECT EXISTS (SELECT 1 FROM ahead queued WHERE {NOT_MINE}),
     (SELECT count(*) FROM ahead) = %(most)s
 """  # noqa: S608  made of this module's own pieces
+PEEK: Final = _PEEK.format(goes_on=_FROM_THE_CURSOR)
+PEEK_ANEW: Final = _PEEK.format(goes_on=_ANEW)
 
 # Whoever holds a row goes on holding it; one that was loaded ahead becomes their claim,
 # if they have no other. Not so when its prompt was taken out before they saw it. While

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from annotation.models import Assignment, AssignmentState
-from ranking.desk import seconds_left
 from ranking.drafts import Content, stored_content
 from ranking.history import editable_until, why_closed
 from ranking.models import Draft
@@ -48,18 +47,9 @@ def kept_work(assignment: Assignment) -> KeptWork:
     )
 
 
-def context_of(assignment: Assignment, work: KeptWork) -> dict[str, Any]:
-    """What the page's template needs of it, besides `page_of`.
-
-    `draft` is JSON, "" without one: what `draft_json` says.
-    """
-    draft = draft_json(work.draft) if work.draft else None
-    return {
-        "draft": json.dumps(draft) if draft else "",
-        "seconds_left": seconds_left(assignment),
-        "editable_until": work.editable_until,
-        "closed": work.closed,
-    }
+def draft_text(work: KeptWork) -> str:
+    """The draft as JSON, as `draft_json` says it; "null" without one."""
+    return json.dumps(draft_json(work.draft) if work.draft else None)
 
 
 def draft_of(assignment: Assignment) -> Draft | None:

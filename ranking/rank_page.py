@@ -6,21 +6,15 @@ No id, model name or parameter of a response goes in here, so none can come out.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Any
 from uuid import UUID, uuid4
 
-from annotation.models import (
-    Assignment,
-    AssignmentState,
-    Project,
-    Response,
-    SkipReason,
-)
+from django.utils.safestring import SafeString
+
+from annotation.models import Assignment, Project, Response
 from annotation.raw_text import raw_html
 from annotation.rendered import html_of
 from annotation.shown import as_shown, responses_of
 from annotation.visible import is_blank
-from ranking.asked import seal
 
 # A longer response opens clipped.
 LONG_TEXT = 300  # words
@@ -71,9 +65,13 @@ class Card:
 
     @property
     def texts(self) -> dict[str, str]:
-        """What is shown of the text itself, as HTML."""
+        """What is shown of the text itself."""
         words = "1 word" if self.words == 1 else f"{self.words} words"
-        return {"html": self.html, "raw": self.raw, "words": words}
+        return {
+            "html": SafeString(self.html),
+            "raw": SafeString(self.raw),
+            "words": words,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +101,19 @@ class Kept:
     replace: bool = False
 
 
-def page_of(
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What there is to read on the page of a prompt."""
+
+    turns: list[Turn]
+    cards: list[Card]
+    instructions: str  # HTML, "" for none
+
+
+def contents_of(
     assignment: Assignment, kept: Kept, problem: Problem | None = None
-) -> dict[str, Any]:
-    """The template's context for a claimed assignment.
+) -> Contents:
+    """The texts of a claimed assignment, with the work that fills its form.
 
     One query for the texts, and at most one for their HTML once it has been made.
     """
@@ -114,22 +121,11 @@ def page_of(
     told = assignment.instructions
     html = html_of(texts_of(assignment, responses))
     wrong = problem.letters if problem else ()
-    cards = _cards(assignment, responses, html, kept, wrong)
-    return {
-        "assignment": assignment,
-        "lost": assignment.state == AssignmentState.EXPIRED,
-        "turns": turns_of(assignment.prompt.messages, html),
-        "instructions_html": html[told.text] if told else "",
-        "cards": cards,
-        "letters": tuple(card.frame.letter for card in cards),
-        "tiers": tuple(str(tier) for tier in range(1, len(responses) + 1)),
-        "rate_first": assignment.project.rate_first,
-        "with_flags": bool(assignment.project.flags),
-        "asked": seal(assignment.project, assignment.token),
-        "kept": kept,
-        "problem": problem,
-        "skip_reasons": SkipReason.choices,
-    }
+    return Contents(
+        turns=turns_of(assignment.prompt.messages, html),
+        cards=_cards(assignment, responses, html, kept, wrong),
+        instructions=html[told.text] if told else "",
+    )
 
 
 def _cards(

@@ -295,7 +295,7 @@ def _insert(
     )
     place(ranking, submission.said, shown)
     if assignment.prompt.purpose == Purpose.WORK:
-        summarize([assignment.prompt_id])
+        summarize(assignment.prompt_id)
     clear_draft(assignment)
     entry.answered(ranking)
     return Submitted(ranking=ranking)

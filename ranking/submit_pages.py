@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 
 from annotation import queue
 from annotation.access import Member, for_members
@@ -19,9 +19,10 @@ from ranking.entry import decide_late
 from ranking.feedback import order_line
 from ranking.feedback_pages import feedback_address
 from ranking.forms import RankingForm
-from ranking.kept_work import KeptWork, context_of, draft_of
+from ranking.kept_work import KeptWork, draft_of
 from ranking.models import RankingStatus, RenderMode
-from ranking.rank_page import Kept, Problem, page_of
+from ranking.page_html import ranking_page
+from ranking.rank_page import Kept, Problem
 from ranking.refusals import REFUSED, RETRY_AFTER, Refusal, refusal_of
 from ranking.submit import Submitted, submit
 
@@ -92,14 +93,8 @@ def _refused(
         sent=order_line(form.cleaned_data.get("ranks", {})),
         may_replace=refusal.may_replace,
     )
-    context = {
-        "member": member,
-        **page_of(assignment, kept, problem),
-        **context_of(assignment, KeptWork(kept=kept, draft=draft_of(assignment))),
-    }
-    response = render(
-        member.request, "ranking/rank.html", context, status=refusal.status
-    )
+    work = KeptWork(kept=kept, draft=draft_of(assignment))
+    response = ranking_page(member, assignment, work, problem, refusal.status)
     if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response["Retry-After"] = str(RETRY_AFTER)
     return response

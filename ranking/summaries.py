@@ -9,7 +9,7 @@ from psycopg.pq import Format
 from annotation.models import Project
 from ranking.filters import Filters
 from ranking.models import Withdrawal
-from ranking.summary_sql import LOCK, SUMMARIZE
+from ranking.summary_sql import LOCK, SUMMARIZE, SUMMARIZE_ONE
 from ranking.tallies import Tallies, read_tallies
 
 PROMPTS_AT_ONCE: Final = 200  # of more, the planner would compare all with all
@@ -32,20 +32,21 @@ AND NOT EXISTS (SELECT 1 FROM annotation_promptrejection rejection
 """
 
 
-def summarize(prompts: Collection[int]) -> None:
-    """Make the rows of these prompts anew. One statement.
+def summarize(prompt_id: int) -> None:
+    """Make the row of this prompt anew. One statement.
 
-    The prompts are locked since a statement before this one, by
-    `annotation.closing.lock_for_answer` or `lock_and_summarize`: of two who store
-    rankings of one prompt, the second one's statement then sees the first one's.
+    The prompt is locked since a statement before this one, by
+    `annotation.closing.lock_for_answer`: of two who store rankings of one prompt, the
+    second one's statement then sees the first one's.
     """
     with connection.cursor() as cursor:
-        cursor.execute(SUMMARIZE, {"prompts": list(prompts)})
+        cursor.execute(SUMMARIZE_ONE, {"prompt": prompt_id})
 
 
 def lock_and_summarize(prompts: Collection[int]) -> None:
     """The same for any prompts, in one transaction; for whatever changes the rankings
-    that a prompt has without going through `submit`. Two statements for each 200.
+    that a prompt has without going through `submit`. Two statements for each 200:
+    one locks them, and the next sees what was stored before.
 
     Comes last in its transaction: whoever ranks one of the prompts waits for its end.
     """
@@ -53,7 +54,7 @@ def lock_and_summarize(prompts: Collection[int]) -> None:
         for some in _portions(sorted(prompts)):
             with connection.cursor() as cursor:
                 cursor.execute(LOCK, {"prompts": some})
-            summarize(some)
+                cursor.execute(SUMMARIZE, {"prompts": some})
 
 
 def _portions(prompts: list[int]) -> Iterator[list[int]]:

@@ -1,8 +1,6 @@
 """The labeler's pages: start, rank, give back. What they send is stored by
 `ranking.submit_pages`."""
 
-from http import HTTPStatus
-
 from django.contrib import messages
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -19,9 +17,9 @@ from annotation.access import Member, for_members
 from annotation.models import Assignment, AssignmentState, Role
 from ranking.desk import PAGE, for_its_labeler, own_assignment
 from ranking.entry import decide_late
-from ranking.kept_work import context_of, kept_work
+from ranking.kept_work import kept_work
 from ranking.labeler_pages import what_waits
-from ranking.rank_page import page_of
+from ranking.page_html import ranking_page, readonly_page
 from ranking.submit_pages import next_prompt, submit_form
 
 # A script that asks for this gets the page itself in answer to its claim, and is spared
@@ -98,12 +96,5 @@ def _page(member: Member, assignment: Assignment) -> HttpResponse:
     if assignment.state == AssignmentState.SKIPPED and not work.ranked:
         messages.info(member.request, "You have skipped that prompt.")
         return redirect("rank", member.project.slug)
-    context = {
-        "member": member,
-        **page_of(assignment, work.kept),
-        **context_of(assignment, work),
-    }
-    if work.ranked:
-        context["lost"] = False  # the time that ran out does not matter any more
-    template = "ranking/rank_readonly.html" if work.closed else "ranking/rank.html"
-    return render(member.request, template, context, status=HTTPStatus.OK)
+    show = readonly_page if work.closed else ranking_page
+    return show(member, assignment, work)

@@ -2,15 +2,20 @@
 
 from collections.abc import Hashable, Mapping
 from functools import lru_cache
+from secrets import token_hex
 
 from django import template
 from django.conf import settings
 from django.template.loader import render_to_string
+from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString
 
 register = template.Library()
-MOST_PARTS = 2_048  # 1 to 5 kB each; a project with its flags takes some hundred
-EDGE = "\0"  # of a text's place in a frame; Postgres stores no text that holds it
+# 1 to 5 kB each, of which a project with its flags takes some hundred; and a few of 25.
+MOST_PARTS = 2_048
+# Of a text's place in a frame. Nobody can know it, so no value can hold it; and it
+# passes for a part of an address, and through escaping, as it is.
+EDGE = token_hex(16)
 
 
 @register.simple_tag
@@ -34,12 +39,13 @@ def _rendered(name: str, values: tuple[tuple[str, Hashable], ...]) -> SafeString
 def frame(name: str, texts: Mapping[str, str], **values: Hashable) -> SafeString:
     """The same for a part around texts, which differ from page to page.
 
-    Its template writes them as `{{ name }}`, and must not ask anything of them. They
-    are HTML already.
+    Its template writes them as `{{ name }}`, also within an address, and must not ask
+    anything of them. They are escaped here, unless they are HTML already, as a template
+    does it.
     """
     render = _framed.__wrapped__ if settings.DEBUG else _framed
     pieces = list(render(name, tuple(texts), tuple(values.items())))
-    pieces[1::2] = [texts[place] for place in pieces[1::2]]
+    pieces[1::2] = [conditional_escape(texts[place]) for place in pieces[1::2]]
     return SafeString("".join(pieces))
 
 

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from django.template import Context, Template
 from django.test import override_settings
+from django.utils.safestring import SafeString
 
+from ranking.page_html import MemberShown, ProjectShown
 from ranking.rank_page import Card, Flag, Frame
 from ranking.templatetags import parts
 
@@ -64,6 +66,8 @@ FRAME = Frame(
     wrong=False,
 )
 CARD = Card(frame=FRAME, html="<p>x</p>", raw="x", words=1)
+TAGS = ["<b>", SafeString("<i>")]
+MEMBER = MemberShown(ProjectShown("tides", "Tides", 30, 0), "labeler")
 A_CARD = Template(
     '{% load parts %}{% frame "ranking/_response.html" card.texts card=card.frame %}'
 )
@@ -83,6 +87,20 @@ def test_what_stands_around_a_text_is_rendered_once_for_all_texts() -> None:
     assert '<span class="hint">1 word</span>' in one
     assert "Show all 250 words<" in other
     assert parts._framed.cache_info().misses == 1
+
+
+def test_a_text_is_escaped_unless_it_is_html_already() -> None:
+    page = Template(
+        '{% load parts %}{% frame "ranking/_turn.html" texts role="user" %}'
+    )
+    said = {text: page.render(Context({"texts": {"html": text}})) for text in TAGS}
+    assert "&lt;b&gt;" in said["<b>"]
+    assert "<i>" in said[TAGS[1]]
+
+
+def test_a_text_may_be_part_of_an_address() -> None:
+    shown = parts.frame("ranking/_skip.html", {"token": "a-b_c"}, member=MEMBER)
+    assert 'action="/p/tides/rank/a-b_c/skip/"' in shown
 
 
 def test_another_frame_is_another_one() -> None:

@@ -201,13 +201,9 @@ def test_responses_stand_in_the_stored_order(page: str, her: Client) -> None:
     Assignment.objects.filter(state=AssignmentState.CLAIMED).update(
         display_order=[3, 0, 2, 1]
     )
-    shown = [card.raw for card in her.get(page).context["cards"]]
-    assert [re.findall(r"Answer (\d) to", raw) for raw in shown] == [
-        ["4"],
-        ["1"],
-        ["3"],
-        ["2"],
-    ]
+    raw = r'<div class="raw" dir="auto">Answer (\d) to'
+    shown = re.findall(raw, her.get(page).content.decode())
+    assert shown == ["4", "1", "3", "2"]
 
 
 def test_nothing_is_ranked_beforehand(page: str, her: Client) -> None:
@@ -495,6 +491,13 @@ def select_of(html: str, letter: str) -> str:
     return html[start : html.index("</select>", start)]
 
 
+def data_of(html: str, name: str) -> str:
+    """What the page hands its script."""
+    [form_tag] = re.findall(r'<form\s+id="ranking"[^>]*>', html)
+    [found] = re.findall(rf'data-{name}="([^"]*)"', form_tag)
+    return unescape(found)
+
+
 def test_the_page_opens_with_the_draft(page: str, her: Client) -> None:
     assignment = Assignment.objects.get(labeler__isnull=False)
     content = {"ranks": {"A": 3}, "ratings": {"A": 5}, "flags": {}, "note": "Hm."}
@@ -504,17 +507,18 @@ def test_the_page_opens_with_the_draft(page: str, her: Client) -> None:
     assert '<option value="3" selected>' in select_of(html, "A")
     assert "selected" not in select_of(html, "B")
     assert 'data-draft="{&quot;rev&quot;: 1' in html
-    saved = json.loads(response.context["draft"])
+    saved = json.loads(data_of(html, "draft"))
     assert saved.pop("saved_at")
     assert saved == {"rev": 1, **content}
-    assert response.context["kept"].note == "Hm."
-    assert 0 < response.context["seconds_left"] <= 30 * 60
+    assert '<details id="note-box" open>' in html
+    assert 'dir="auto">Hm.</textarea>' in html
+    assert 0 < int(data_of(html, "left")) <= 30 * 60
 
 
 def test_a_page_without_a_draft_says_so(page: str, her: Client) -> None:
-    response = her.get(page)
-    assert response.context["draft"] == ""
-    assert 'data-draft="null"' in response.content.decode()
+    html = her.get(page).content.decode()
+    assert data_of(html, "draft") == "null"
+    assert '<details id="note-box">' in html
 
 
 def test_a_ranking_of_this_hour_opens_filled_in_and_is_revised(
@@ -526,8 +530,8 @@ def test_a_ranking_of_this_hour_opens_filled_in_and_is_revised(
     assert "You have submitted this ranking. Submit it again to correct it" in html
     assert '<option value="3" selected>' in select_of(html, "D")
     assert 'name="replace" value="on"' in html
-    key = opened.context["kept"].submission_uuid
-    mended = form(tier_D="1", submission_uuid=str(key), replace="on")
+    [key] = re.findall(r'name="submission_uuid" value="([^"]+)"', html)
+    mended = form(tier_D="1", submission_uuid=key, replace="on")
     assert her.post(page, mended).status_code == 302
     assert Ranking.objects.current().get().revises is not None
 
@@ -562,7 +566,7 @@ def test_a_late_ranking_is_corrected_without_talk_of_lost_time(
     Assignment.objects.update(lease_until=Now() - timedelta(hours=1))
     queue.claim(bob)
     her.post(page, form())
-    assert her.get(page).context["lost"] is False
+    assert "Your time on this prompt ran out" not in text(her.get(page))
     assert Ranking.objects.get().status == "late"
 
 
