@@ -27,7 +27,7 @@ from ranking.api import LOOK, Unprocessable, read_body, user_of
 from ranking.dataset_diff import diff_of, held_by
 from ranking.dataset_facts import folds_of, splits_of
 from ranking.datasets import NothingToFreeze
-from ranking.export import KINDS, ExportRefused
+from ranking.export.choice import KINDS, ExportRefused
 from ranking.filters import Filters, InvalidFilter, filters_from_query
 from ranking.freezing import freeze_or_queue
 from ranking.matching import matching

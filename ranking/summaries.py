@@ -9,7 +9,7 @@ from psycopg.pq import Format
 from annotation.models import Project
 from ranking.filters import Filters
 from ranking.models import Withdrawal
-from ranking.summary_sql import LOCK, SUMMARIZE, SUMMARIZE_ONE
+from ranking.summary_sql import LOCK, SUMMARIZE
 from ranking.tallies import Tallies, read_tallies
 
 PROMPTS_AT_ONCE: Final = 200  # of more, the planner would compare all with all
@@ -27,7 +27,7 @@ WHERE summary.project_id = %(project)s
       SELECT prompt.id FROM annotation_prompt prompt
       WHERE prompt.project_id = %(project)s AND prompt.tags::text[] && %(tags)s))
   AND summary.rankings > 0
-AND NOT EXISTS (SELECT 1 FROM annotation_promptrejection rejection
+  AND NOT EXISTS (SELECT 1 FROM annotation_promptrejection rejection
                   WHERE rejection.prompt_id = summary.prompt_id)
 """
 
@@ -40,7 +40,7 @@ def summarize(prompt_id: int) -> None:
     second one's statement then sees the first one's.
     """
     with connection.cursor() as cursor:
-        cursor.execute(SUMMARIZE_ONE, {"prompt": prompt_id})
+        cursor.execute(SUMMARIZE, {"prompts": [prompt_id]})
 
 
 def lock_and_summarize(prompts: Collection[int]) -> None:

@@ -200,7 +200,3 @@ ON CONFLICT (prompt_id) DO UPDATE SET
     judged = excluded.judged, compared = excluded.compared,
     worked = excluded.worked, sizes = excluded.sizes
 """  # noqa: S608  words of this file
-
-# For whoever stores one ranking. With a list Postgres plans it anew every time, for it
-# cannot know how long the next one is; that takes five times as long as running it.
-SUMMARIZE_ONE: Final = SUMMARIZE.replace("= ANY(%(prompts)s)", "= %(prompt)s")

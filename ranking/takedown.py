@@ -48,7 +48,7 @@ def take_down(prompt: Prompt, *, reason: str, user: User | None) -> Removed:
         holdings = datasets_with_prompt(prompt)
         if is_new:
             _forget_words(Assignment.objects.filter(prompt=prompt))
-            summarize([prompt.pk])
+            summarize(prompt.pk)
             told = f"The prompt {prompt.external_id} was taken down."
             mark(holdings, reason=told[:300], prompt=prompt)
         _remove_files_after_commit(holdings)

@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('ranking', '0008_withdrawals_are_noted'),
+        ('ranking', '0010_datasets_frozen_by_jobs'),
     ]
 
     operations = [

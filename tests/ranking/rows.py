@@ -64,5 +64,5 @@ def _place(
         )
         for response in assignment.prompt.responses.all()
     )
-    summarize([assignment.prompt_id])
+    summarize(assignment.prompt_id)
     return ranking

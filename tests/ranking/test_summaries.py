@@ -377,8 +377,8 @@ def test_without_the_prompts_lock_one_of_two_would_be_lost(
         place(*given)
         both_have_placed()
 
-    def summarize_slowly(prompts: list[int]) -> None:
-        summarize(prompts)
+    def summarize_slowly(prompt: int) -> None:
+        summarize(prompt)
         first_waits()
 
     both_have_placed = together(2)
