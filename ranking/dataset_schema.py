@@ -127,7 +127,7 @@ class DiffGiven(serializers.Serializer[Any]):
 
 
 class HeldGiven(serializers.Serializer[Any]):
-    """Ids of rankings that a dataset holds, lowest first. `after`: asks for the rest."""
+    """Ids of rankings that a dataset holds, lowest first; `after` asks for more."""
 
     rankings = serializers.ListField(child=serializers.CharField())
     after = serializers.IntegerField(allow_null=True)
