@@ -40,6 +40,7 @@ RANKINGS_A_PAGE: Final = 1_000
 
 @extend_schema(
     methods=["GET"],
+    operation_id="projects_datasets_list",
     parameters=[
         OpenApiParameter("before", int, description="`older` of the page before.")
     ],
