@@ -70,6 +70,13 @@ class DatasetDiff:
         return ", ".join(parts) or "the same rankings"
 
     @property
+    def pairs_in_words(self) -> str:
+        """`+1,204`, `−3`, or `0`."""
+        if not self.strict_pairs:
+            return "0"
+        return f"{self.strict_pairs:+,}".replace("-", "−")
+
+    @property
     def is_empty(self) -> bool:
         """Whether both hold the same rankings, chosen by the same filters."""
         return not (any(self.rankings) or self.filters)
