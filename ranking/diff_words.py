@@ -105,8 +105,8 @@ def _signed(name: str, change: Change) -> str:
         for sign, number in (("+", change.added), ("−", change.removed))
         if number
     ]
-    last = change.removed or change.added
-    return f"{' '.join(signed)} {name}{'' if last == 1 else 's'}"
+    one = sum(change) == 1
+    return f"{' '.join(signed)} {name}{'' if one else 's'}"
 
 
 def _counted(name: str, number: int) -> str:
