@@ -40,6 +40,7 @@ RANKINGS_A_PAGE: Final = 1_000
 
 @extend_schema(
     methods=["GET"],
+    operation_id="projects_datasets_list",
     parameters=[
         OpenApiParameter("before", int, description="`older` of the page before.")
     ],
@@ -148,14 +149,17 @@ def dataset(request: Request, slug: str, name: str) -> Response:
 
 @extend_schema(
     parameters=[OpenApiParameter("from", required=True, description="The other one.")],
-    responses=bodies.DiffGiven,
+    responses={200: bodies.DiffGiven, 422: RefusalGiven},
 )
 @api_view(LOOK)
 def dataset_diff(request: Request, slug: str, name: str) -> Response:
     """What changed from another dataset of the project to this one."""
     member = _member(request, slug)
     after = _dataset(member, name)
-    before = _dataset(member, request.query_params.get("from", ""))
+    asked = request.query_params.get("from", "")
+    if not asked:
+        raise Unprocessable("Name the dataset to compare it with: from=ds-….")
+    before = _dataset(member, asked)
     return Response(bodies.DiffGiven(diff_of(before, after)).data)
 
 

@@ -6,6 +6,7 @@ from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
 from ranking.dataset_diff import diff_of
+from ranking.dataset_facts import in_words
 from ranking.dataset_pages import OTHERS_SHOWN, RESEARCHERS, dataset_named
 from ranking.models import Dataset
 
@@ -27,6 +28,10 @@ def dataset_diff(member: Member, name: str) -> HttpResponse:
         "before": before,
         "after": after,
         "diff": diff,
+        "filters": [
+            (one.name.replace("_", " "), in_words(one.before), in_words(one.after))
+            for one in (diff.filters if diff else ())
+        ],
         "others": others.order_by("-pk")[:OTHERS_SHOWN],
     }
     return render(member.request, "ranking/dataset_diff.html", context)

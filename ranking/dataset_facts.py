@@ -67,11 +67,16 @@ def folds_of(dataset: Dataset, *, count: int = FOLDS) -> dict[str, Any]:
 def chosen_by(dataset: Dataset) -> dict[str, str]:
     """Its filters in words."""
     return {
-        name.replace("_", " "): ", ".join(map(str, value))
-        if isinstance(value, list)
-        else str(value)
+        name.replace("_", " "): in_words(value)
         for name, value in dataset.filters.items()
     }
+
+
+def in_words(value: Any) -> str:
+    """A filter's value as a page shows it."""
+    if value is None:
+        return "not set"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def asked_again(dataset: Dataset) -> list[tuple[str, str]]:

@@ -87,7 +87,7 @@ class MatchingGiven(serializers.Serializer[Any]):
     ties = serializers.IntegerField()
 
 
-class ChangeGiven(serializers.Serializer[Any]):
+class CameAndWentGiven(serializers.Serializer[Any]):
     """How many came, and how many went."""
 
     added = serializers.IntegerField()
@@ -114,11 +114,11 @@ class DiffGiven(serializers.Serializer[Any]):
     """From one dataset to another."""
 
     words = serializers.CharField(source="in_words")
-    rankings = ChangeGiven()
+    rankings = CameAndWentGiven()
     corrected = serializers.IntegerField()
-    prompts = ChangeGiven()
+    prompts = CameAndWentGiven()
     strict_pairs = serializers.IntegerField()
-    labelers_changed = ChangeGiven()
+    labelers_changed = CameAndWentGiven()
     labelers = LabelerChangeGiven(many=True)
     splits = serializers.DictField(
         child=serializers.ListField(child=serializers.IntegerField())
@@ -127,7 +127,7 @@ class DiffGiven(serializers.Serializer[Any]):
 
 
 class HeldGiven(serializers.Serializer[Any]):
-    """Ids of rankings that a dataset holds, lowest first; `after` asks for the rest."""
+    """Ids of rankings that a dataset holds, lowest first; `after` asks for more."""
 
     rankings = serializers.ListField(child=serializers.CharField())
     after = serializers.IntegerField(allow_null=True)

@@ -70,6 +70,13 @@ class DatasetDiff:
         return ", ".join(parts) or "the same rankings"
 
     @property
+    def pairs_in_words(self) -> str:
+        """`+1,204`, `−3`, or `0`."""
+        if not self.strict_pairs:
+            return "0"
+        return f"{self.strict_pairs:+,}".replace("-", "−")
+
+    @property
     def is_empty(self) -> bool:
         """Whether both hold the same rankings, chosen by the same filters."""
         return not (any(self.rankings) or self.filters)
@@ -98,8 +105,8 @@ def _signed(name: str, change: Change) -> str:
         for sign, number in (("+", change.added), ("−", change.removed))
         if number
     ]
-    last = change.removed or change.added
-    return f"{' '.join(signed)} {name}{'' if last == 1 else 's'}"
+    one = sum(change) == 1
+    return f"{' '.join(signed)} {name}{'' if one else 's'}"
 
 
 def _counted(name: str, number: int) -> str:

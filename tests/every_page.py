@@ -28,6 +28,7 @@ NO_PAGES = {
     *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
     *("dashboard_csv", "dashboard_figure", "second_factor_picture"),
     *("generation_progress", "run_live"),
+    *("dataset_matching", "freezes", "trained_on"),
 }
 # Measured in every state by a file of its own: test_rank_page_for_everybody.
 RANK_PAGES = {"rank", "rank_prompt"}
@@ -43,6 +44,7 @@ FURTHER_FACES = {
     "agreement_pictures": ("?tag=nothing",),
     "habits": ("?tag=nothing",),
     "disagreement": ("?tag=nothing",),
+    "dataset_diff": ("?from=nothing",),
 }
 
 

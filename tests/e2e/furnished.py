@@ -81,6 +81,7 @@ def furnish(cast: Cast) -> dict[str, dict[str, Any]]:
     )
     Prompt.objects.filter(pk=prompt.pk).update(came_with=kept)
     ranked = cast.project.prompt_set.get(external_id="p3")
+    dataset = {"name": freeze(cast.project).name}
     return {
         "undo_import": {"pk": kept.pk},
         "labeler": {"membership_id": cast.labeler.pk},
@@ -93,7 +94,9 @@ def furnish(cast: Cast) -> dict[str, dict[str, Any]]:
         "disagreement_prompt": {"pk": ranked.pk},
         "forget_labeler": {"membership_id": cast.labeler.pk},
         "take_prompt_down": {"pk": prompt.pk},
-        "dataset": {"name": freeze(cast.project).name},
+        "dataset": dataset,
+        "dataset_diff": dataset,
+        "dataset_runs": dataset,
         "run": {"pk": run.pk},
     }
 

@@ -59,7 +59,7 @@ def a_diff(**changes: object) -> DatasetDiff:
         ),
         (
             {"rankings": Change(2, 1), "prompts": Change(0, 1), "corrected": 1},
-            "+2 −1 ranking, −1 prompt, 1 ranking corrected",
+            "+2 −1 rankings, −1 prompt, 1 ranking corrected",
         ),
     ],
 )

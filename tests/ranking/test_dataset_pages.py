@@ -301,5 +301,5 @@ def test_the_list_costs_the_same_however_long_it_is(
     freeze(project)
     freeze(project, Filters(k=frozenset({4})))
     browser = signed_in(researcher)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(7):
         assert len(browser.get(LIST).context["page"]) == 2
