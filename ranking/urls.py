@@ -8,6 +8,7 @@ from ranking import (
     dashboard_pages,
     dataset_pages,
     disagreement_pages,
+    download_pages,
     feedback_pages,
     hours_pages,
     labeler_pages,
@@ -114,8 +115,8 @@ urlpatterns = [
     ),
     path("p/<slug:slug>/datasets/<str:name>/", dataset_pages.dataset, name="dataset"),
     path(
-        "p/<slug:slug>/datasets/<str:name>/<str:kind>.jsonl",
-        dataset_pages.dataset_file,
+        "p/<slug:slug>/datasets/<str:name>/<str:kind>.<str:format>",
+        download_pages.dataset_file,
         name="dataset_file",
     ),
 ]

@@ -9,6 +9,7 @@ from tests.benchmarks import (
     claiming,
     consensus,
     cycle,
+    exporting,
     first_key,
     looking,
     reporting,
@@ -38,6 +39,9 @@ BENCHMARKS: dict[str, Callable[[bool], bool]] = {
     ),
     "dashboards": lambda few: bool(
         looking.main(FEW_PROMPTS, rounds=1) if few else looking.main()
+    ),
+    "exporting": lambda few: bool(
+        exporting.main(FEW_PROMPTS, rounds=1) if few else exporting.main()
     ),
     consensus.NAME: lambda few: _missed(
         consensus.measure(consensus.BESIDE_CHOIX, rounds=1)
