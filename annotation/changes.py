@@ -33,6 +33,7 @@ LABELS: Final[Mapping[str, str]] = {
     "closed_at": "Archived since",
     "overlap": "Labelers for a prompt",
     "overlap_fraction": "Share of prompts with that overlap",
+    "data_licence": "Licence of the data",
     "rate_first": "Rate, then rank",
     "show_word_counts": "Show how many words a response has",
     "lease_minutes": "Minutes a prompt is held",

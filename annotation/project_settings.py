@@ -24,7 +24,7 @@ SAVED = (
     " their page asks for it."
 )
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Project": ("title",),
+    "Project": ("title", "data_licence"),
     "The page": ("rate_first", "flags", "show_word_counts"),
     "The work": (
         "lease_minutes",
@@ -51,6 +51,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not at run tim
         model = Project
         fields = [name for names in GROUPS.values() for name in names]
         labels = {
+            "data_licence": "Licence of the data",
             "rate_first": "Rate, then rank",
             "show_word_counts": "Show how many words a response has",
             "lease_minutes": "Minutes a prompt is held",

@@ -145,6 +145,17 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-training": {"task": "rm_training.tasks.reconcile", "schedule": 10.0},
 }
 
+# Where downloads of datasets lie: below VAR_DIR, or in any S3-compatible store.
+EXPORTS_S3: dict[str, Any] = {}
+if env.str("EXPORTS_S3_BUCKET", ""):
+    EXPORTS_S3 = {
+        "bucket_name": env.str("EXPORTS_S3_BUCKET"),
+        "endpoint_url": env.str("EXPORTS_S3_ENDPOINT", "") or None,
+        "region_name": env.str("EXPORTS_S3_REGION", "") or None,
+        "access_key": env.str("EXPORTS_S3_KEY", "") or None,
+        "secret_key": env.str("EXPORTS_S3_SECRET", "") or None,
+    }
+
 # --- Django -----------------------------------------------------------------------
 
 ROOT_URLCONF = "annotation.urls"

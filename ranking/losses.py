@@ -7,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 from annotation.models import Membership, Prompt
+from ranking.export.store import exports_store
 from ranking.holdings import Holding
 from ranking.models import Dataset, DatasetLoss
 
@@ -39,16 +40,22 @@ def why_lost(dataset: Dataset) -> str:
 # --- Files ------------------------------------------------------------------------
 
 
+def place_of(dataset: Dataset) -> str:
+    """Where the store keeps the files of this dataset; made of our own words alone."""
+    return f"{dataset.project_id}/{dataset.name}"
+
+
 def export_folder(dataset: Dataset) -> Path:
-    """Where the pages keep the files of this dataset."""
+    """Where files of this dataset are made on this machine."""
     exports: Path = settings.VAR_DIR / "exports"
-    return exports / str(dataset.project_id) / dataset.name
+    return exports / place_of(dataset)
 
 
 def remove_exports(datasets: Sequence[Dataset]) -> None:
     """The files that pages have made of these datasets go; not the downloads that
-    people have. Raises OSError where the disk does not let them go."""
+    people have. Raises OSError where the disk or the store does not let them go."""
     for dataset in datasets:
+        exports_store().remove(place_of(dataset))
         folder = export_folder(dataset)
         if folder.exists():
             shutil.rmtree(folder)

@@ -9,6 +9,7 @@ from ranking import (
     dataset_diff_pages,
     dataset_pages,
     disagreement_pages,
+    download_pages,
     feedback_pages,
     freeze_pages,
     hours_pages,
@@ -132,8 +133,8 @@ urlpatterns = [
     ),
     path("p/<slug:slug>/datasets/<str:name>/", dataset_pages.dataset, name="dataset"),
     path(
-        "p/<slug:slug>/datasets/<str:name>/<str:kind>.jsonl",
-        dataset_pages.dataset_file,
+        "p/<slug:slug>/datasets/<str:name>/<str:kind>.<str:format>",
+        download_pages.dataset_file,
         name="dataset_file",
     ),
 ]

@@ -88,6 +88,7 @@ ITS_LABELER_BY_TOKEN: Answers = {
 }
 ADMINS = allowed("admin")
 STAFF = allowed("researcher", "admin")
+HIDDEN_FROM_LABELERS = {**STAFF, "labeler": NOT_THERE, "other": NOT_THERE}
 NOBODY: Answers = dict.fromkeys(ACTORS, REFUSED)
 
 # --- The cast and what addresses point at -----------------------------------------
@@ -210,7 +211,7 @@ def a_freeze(cast: Cast) -> Arguments:
 
 
 def a_dataset_file(cast: Cast) -> Arguments:
-    return {**a_dataset(cast), "kind": "rankings"}
+    return {**a_dataset(cast), "kind": "rankings", "format": "jsonl"}
 
 
 def a_run(cast: Cast) -> Arguments:
@@ -415,7 +416,7 @@ ROWS = {
     "dataset_runs": row(a_dataset, GET=STAFF),
     "trained_on": row(GET=STAFF),
     "dataset": row(a_dataset, GET=STAFF),
-    "dataset_file": row(a_dataset_file, GET=STAFF),
+    "dataset_file": row(a_dataset_file, GET=HIDDEN_FROM_LABELERS),
     # Training runs and reward models
     "runs": row(GET=STAFF),
     "retrain": row(POST=STAFF),

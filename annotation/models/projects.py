@@ -56,6 +56,12 @@ class Project(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(24 * 60)],
         help_text="How long a prompt is held for a labeler who is away.",
     )
+    data_licence = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        help_text="Of what is exported, as in cc-by-4.0. Empty: none is named.",
+    )
     labelers_see_agreement = models.BooleanField(
         default=False, help_text="Labelers see their own agreement with others."
     )

@@ -17,6 +17,7 @@ import orjson
 from ranking.rank_table import IntArray
 
 JSON = orjson.OPT_UTC_Z
+TURN = (b'[{"role":"assistant","content":', b"}]")
 
 
 class Type(StrEnum):
@@ -31,6 +32,7 @@ class Type(StrEnum):
     INTEGERS = "integers"
     LISTS_OF_TEXTS = "lists of texts"
     MESSAGES = "messages"  # {role, content}
+    TURN = "turn"  # the text of one turn of the assistant's, written as messages
     RESPONSES = "responses"  # {id, text, model}
     COMPLETIONS = "completions"  # {rank, completion: messages}
     OBJECT = "object"  # anything; for formats that are JSON
@@ -46,7 +48,10 @@ class Values:
     @cached_property
     def json(self) -> list[bytes]:
         """Each value as JSON in UTF-8, as orjson writes it."""
-        return [orjson.dumps(item, option=JSON) for item in self.items]
+        texts = [orjson.dumps(item, option=JSON) for item in self.items]
+        if self.type is Type.TURN:
+            return [TURN[0] + text + TURN[1] for text in texts]
+        return texts
 
 
 @dataclass(frozen=True, eq=False)

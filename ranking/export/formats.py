@@ -16,7 +16,7 @@ import orjson
 from ranking.csv_cells import neutral
 from ranking.export.columns import Column, Rows, Type
 
-BLOCK: Final = 4 << 20  # bytes that are joined at once, or one row if that is longer
+BLOCK: Final = 512 << 10  # bytes that are joined at once: few enough for the cache
 Pieces = np.ndarray[Any, np.dtype[np.object_]]
 
 
@@ -146,11 +146,20 @@ def _pieces(columns: Sequence[Column], end: bytes) -> list[tuple[Pieces, Any]]:
 
 
 def _piece(group: Sequence[Column], before: bytes, after: bytes) -> Pieces:
-    keys = [orjson.dumps(column.name) + b":" for column in group]
-    texts = [
-        before + b",".join([k + v for k, v in zip(keys, values, strict=True)]) + after
-        for values in zip(*(column.values.json for column in group), strict=True)
+    columns = [
+        _keyed(column, b"," if number else before)
+        for number, column in enumerate(group)
     ]
+    texts = columns[0]
+    if len(columns) > 1:
+        texts = [b"".join(cells) for cells in zip(*columns, strict=True)]
+    if after:
+        texts = [text + after for text in texts]
     pieces = np.empty(len(texts), object)
     pieces[:] = texts
     return pieces
+
+
+def _keyed(column: Column, before: bytes) -> list[bytes]:
+    key = before + orjson.dumps(column.name) + b":"
+    return [key + value for value in column.values.json]

@@ -12,14 +12,6 @@ from ranking.rank_table import IntArray
 Message = dict[str, str]
 
 
-class HeldResponse(NamedTuple):
-    """A response; `model` is None where it is not known."""
-
-    id: str
-    text: str
-    model: str | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """One labeler's ranking, its ranks apart. `ratings` (None: not rated) and `flags`
@@ -42,6 +34,7 @@ class Said:
 class HeldPrompt:
     """A prompt, its 2 to 9 responses sorted by id, and weak orders of them.
 
+    - `response_ids`, `texts`, `models`: of the responses; None: model not known.
     - `orders`: dense ranks, aligned with the responses; 1 is best, equal is a tie.
     - `said`: what else each labeler said, aligned with the orders; empty where there is
       one order instead, of all labelers together.
@@ -53,11 +46,18 @@ class HeldPrompt:
     messages: list[Message]
     tags: list[str]
     split: str | None
-    responses: list[HeldResponse]
+    response_ids: list[str]
+    texts: list[str]
+    models: list[str | None]
     orders: list[list[int]]
     said: list[Said]
     labelers: int
     undecided_pairs: int = 0
+
+    @property
+    def k(self) -> int:
+        """How many responses it has."""
+        return len(self.response_ids)
 
 
 class RankRows(NamedTuple):
@@ -70,7 +70,7 @@ class RankRows(NamedTuple):
 
 def rank_rows(prompts: Sequence[HeldPrompt]) -> RankRows:
     """The orders of the prompts as one table."""
-    most = max((len(prompt.responses) for prompt in prompts), default=0)
+    most = max((prompt.k for prompt in prompts), default=0)
     rows = [
         order + [0] * (most - len(order))
         for prompt in prompts

@@ -56,10 +56,6 @@ def _messages(prompts: Sequence[HeldPrompt], prompt: IntArray) -> Column:
 def _completions(
     prompts: Sequence[HeldPrompt], prompt: IntArray, response: IntArray
 ) -> Column:
-    begins = np.cumsum([0, *(len(one.responses) for one in prompts)])
-    turns = [
-        [{"role": "assistant", "content": each.text}]
-        for one in prompts
-        for each in one.responses
-    ]
-    return Column("completion", Values(Type.MESSAGES, turns), begins[prompt] + response)
+    begins = np.cumsum([0, *(one.k for one in prompts)])
+    texts = [text for one in prompts for text in one.texts]
+    return Column("completion", Values(Type.TURN, texts), begins[prompt] + response)

@@ -27,7 +27,7 @@ def with_one_order(prompts: Sequence[HeldPrompt]) -> list[HeldPrompt]:
     """
     by_k: dict[int, list[int]] = {}
     for number, prompt in enumerate(prompts):
-        by_k.setdefault(len(prompt.responses), []).append(number)
+        by_k.setdefault(prompt.k, []).append(number)
     agreed: dict[int, HeldPrompt] = {}
     for numbers in by_k.values():
         some = [prompts[number] for number in numbers]

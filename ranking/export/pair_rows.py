@@ -83,19 +83,16 @@ class _Responses:
     """The two responses of each pair."""
 
     def __init__(self, prompts: Sequence[HeldPrompt], pairs: Preferences) -> None:
-        self._all = [one for prompt in prompts for one in prompt.responses]
-        begins = np.cumsum([0, *(len(prompt.responses) for prompt in prompts)])
+        begins = np.cumsum([0, *(prompt.k for prompt in prompts)])
+        self._texts = [text for prompt in prompts for text in prompt.texts]
+        self._ids = [name for prompt in prompts for name in prompt.response_ids]
         self._chosen: IntArray = begins[pairs.prompt] + pairs.chosen
         self._rejected: IntArray = begins[pairs.prompt] + pairs.rejected
 
     @property
-    def _turns(self) -> list[list[Message]]:
-        return [[{"role": "assistant", "content": one.text}] for one in self._all]
-
-    @property
     def turns(self) -> list[Column]:
         """`chosen`, `rejected`: each one turn of the assistant's."""
-        turns = Values(Type.MESSAGES, self._turns)
+        turns = Values(Type.TURN, self._texts)
         return [
             Column("chosen", turns, self._chosen),
             Column("rejected", turns, self._rejected),
@@ -104,7 +101,7 @@ class _Responses:
     @property
     def ids(self) -> list[Column]:
         """`chosen_id`, `rejected_id`."""
-        ids = Values(Type.TEXT, [one.id for one in self._all])
+        ids = Values(Type.TEXT, self._ids)
         return [
             Column("chosen_id", ids, self._chosen),
             Column("rejected_id", ids, self._rejected),
@@ -113,16 +110,18 @@ class _Responses:
     @property
     def completions(self) -> Column:
         """Both under their ranks, the preferred one first."""
-        turns = self._turns
         places = zip(self._chosen.tolist(), self._rejected.tolist(), strict=True)
         both = [
             [
-                {"rank": 0, "completion": turns[chosen]},
-                {"rank": 1, "completion": turns[rejected]},
+                {"rank": rank, "completion": [self._turn(place)]}
+                for rank, place in enumerate(pair)
             ]
-            for chosen, rejected in places
+            for pair in places
         ]
         return column("completions", Type.COMPLETIONS, both)
+
+    def _turn(self, place: int) -> Message:
+        return {"role": "assistant", "content": self._texts[place]}
 
 
 def _prompts(name: str, prompts: Sequence[HeldPrompt], pairs: Preferences) -> Column:

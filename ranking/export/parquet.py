@@ -7,9 +7,10 @@ plain strings. The same columns give the same rows always, and the same bytes wi
 same version of pyarrow.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -31,6 +32,7 @@ ARROW: Final[Mapping[Type, pa.DataType]] = {
     Type.INTEGERS: pa.list_(pa.int64()),
     Type.LISTS_OF_TEXTS: pa.list_(pa.list_(_text)),
     Type.MESSAGES: _messages,
+    Type.TURN: _messages,
     Type.RESPONSES: pa.list_(
         pa.struct([("id", _text), ("text", _text), ("model", _text)])
     ),
@@ -80,4 +82,21 @@ class Parquet:
 
 
 def _array(values: Values) -> pa.Array:
+    if values.type is Type.TURN:
+        return _turns(values.items)
     return pa.array(values.items, type=ARROW[values.type])
+
+
+def _turns(texts: Sequence[str]) -> pa.Array:
+    """Lists of one message each, put together from columns: no object for each."""
+    count = len(texts)
+    contents = pa.DictionaryArray.from_arrays(
+        pa.array(np.arange(count, dtype=np.int32)), pa.array(texts, pa.string())
+    )
+    roles = pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(count, np.int32)), pa.array(["assistant"])
+    )
+    messages = pa.StructArray.from_arrays([roles, contents], ["role", "content"])
+    return pa.ListArray.from_arrays(
+        pa.array(np.arange(count + 1, dtype=np.int32)), messages
+    )

@@ -120,7 +120,7 @@ def _votes(prompts: Sequence[HeldPrompt]) -> _Votes:
     table = rank_rows(prompts)
     first, second = table.ranks[:, :, None], table.ranks[:, None, :]
     both = (first > 0) & (second > 0)
-    sizes = [len(prompt.responses) for prompt in prompts]
+    sizes = [prompt.k for prompt in prompts]
     return _Votes(
         wins=_summed(table, both & (first < second)),
         ties=_summed(table, both & (first == second)),

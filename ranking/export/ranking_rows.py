@@ -73,7 +73,15 @@ def _of_prompts(
     def shared(name: str, type: Type, items: Sequence[Any]) -> Column:
         return Column(name, Values(type, items), codes)
 
-    responses = [[one._asdict() for one in prompt.responses] for prompt in prompts]
+    responses = [
+        [
+            {"id": name, "text": text, "model": model}
+            for name, text, model in zip(
+                prompt.response_ids, prompt.texts, prompt.models, strict=True
+            )
+        ]
+        for prompt in prompts
+    ]
     before = [
         shared("prompt_id", Type.TEXT, [prompt.id for prompt in prompts]),
         shared("prompt", Type.MESSAGES, [prompt.messages for prompt in prompts]),

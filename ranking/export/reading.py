@@ -11,13 +11,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeVar
 
-import numpy as np
 from django.db import connection, transaction
 
 from annotation.models import Project
-from ranking.export.held import HeldPrompt, HeldResponse, Said
+from ranking.export.held import HeldPrompt, Said
 from ranking.frozen import in_order
-from ranking.models import Dataset, Ranking
+from ranking.models import Dataset, Ranking, RankingQuerySet
 
 Cell = TypeVar("Cell")
 
@@ -33,10 +32,13 @@ PROMPTS: Final = """
     WHERE prompt.id = ANY(%s)
 """
 RESPONSES: Final = """
-    SELECT prompt_id, id, external_id, text, model
-    FROM annotation_response WHERE prompt_id = ANY(%s)
+    SELECT prompt_id, array_agg(id ORDER BY external_id COLLATE "C"),
+        array_agg(external_id ORDER BY external_id COLLATE "C"),
+        array_agg(text ORDER BY external_id COLLATE "C"),
+        array_agg(model ORDER BY external_id COLLATE "C")
+    FROM annotation_response WHERE prompt_id = ANY(%s) GROUP BY prompt_id
 """
-# Ranks in the order of the responses' keys, two bytes each.
+# Ranks in the order of the responses' keys, two bytes each, the high one first.
 RANKINGS: Final = """
     SELECT ranking.id, assignment.labeler_id, assignment.display_order,
         instructions.version, ranking.active_seconds, ranking.submitted_at,
@@ -80,6 +82,14 @@ def snapshot() -> Iterator[None]:
         yield
 
 
+def rankings_held(dataset: Dataset, split: str = "all") -> RankingQuerySet:
+    """Those of the dataset, or of one split of it."""
+    held = Ranking.objects.filter(datasetranking__dataset=dataset)
+    if split != "all":
+        held = held.filter(assignment__prompt__promptsplit__split=split)
+    return held
+
+
 def parts_of(dataset: Dataset, split: str = "all") -> Iterator[list[HeldPrompt]]:
     """The dataset's prompts with its rankings, or those of one split.
 
@@ -89,11 +99,8 @@ def parts_of(dataset: Dataset, split: str = "all") -> Iterator[list[HeldPrompt]]
     Needs a transaction: it reads through a server-side cursor, and one moment of the
     database only within `snapshot`. Five queries a part, the texts in one of them.
     """
-    held = Ranking.objects.filter(datasetranking__dataset=dataset)
-    if split != "all":
-        held = held.filter(assignment__prompt__promptsplit__split=split)
     reader = _Reader(dataset.project)
-    for keys in _some_prompts(in_order(held)):
+    for keys in _some_prompts(in_order(rankings_held(dataset, split))):
         for part in _bounded(keys):
             yield reader.read(part)
 
@@ -132,8 +139,10 @@ class _Responses(NamedTuple):
     """Those of one prompt, sorted by id; `places[i]` is where the i-th of them stands
     when they are sorted by key."""
 
-    held: list[HeldResponse]
     places: list[int]
+    ids: list[str]
+    texts: list[str]
+    models: list[str | None]
 
 
 class _Reader:
@@ -152,13 +161,16 @@ class _Reader:
         for pk, pks in keys.items():
             external_id, messages, tags, split = found[pk]
             orders = [rankings[ranking] for ranking in pks]
+            found_responses = responses[pk]
             prompts.append(
                 HeldPrompt(
                     id=external_id,
                     messages=json.loads(messages),
                     tags=tags,
                     split=split,
-                    responses=responses[pk].held,
+                    response_ids=found_responses.ids,
+                    texts=found_responses.texts,
+                    models=found_responses.models,
                     orders=[ranks for ranks, _ in orders],
                     said=[said for _, said in orders],
                     labelers=len(orders),
@@ -179,7 +191,7 @@ class _Reader:
         more = _ratings([row[0] for row in rows if row[-1]])
         return {
             row[0]: (
-                _aligned(_integers(row[-2]), places[row[0]]),
+                _aligned(row[-2][1::2], places[row[0]]),
                 self._said(row, more.get(row[0], []), places[row[0]]),
             )
             for row in rows
@@ -215,16 +227,16 @@ class _Reader:
 
 
 def _responses(prompts: list[int]) -> dict[int, _Responses]:
-    by_prompt: dict[int, list[tuple[int, HeldResponse]]] = {pk: [] for pk in prompts}
-    for prompt, pk, external_id, text, model in _rows(RESPONSES, prompts):
-        by_prompt[prompt].append((pk, HeldResponse(external_id, text, model)))
-    return {prompt: _sorted(found) for prompt, found in by_prompt.items()}
+    return {
+        prompt: _Responses(_places(keys), ids, texts, models)
+        for prompt, keys, ids, texts, models in _rows(RESPONSES, prompts)
+    }
 
 
-def _sorted(found: list[tuple[int, HeldResponse]]) -> _Responses:
-    place = {pk: number for number, pk in enumerate(sorted(pk for pk, _ in found))}
-    found.sort(key=lambda response: response[1].id)
-    return _Responses([held for _, held in found], [place[pk] for pk, _ in found])
+def _places(keys: list[int]) -> list[int]:
+    """Where each key stands when they are sorted."""
+    in_order = sorted(keys)
+    return [in_order.index(key) for key in keys]
 
 
 def _ratings(rankings: list[int]) -> dict[int, list[tuple[int | None, list[str]]]]:
@@ -236,18 +248,15 @@ def _ratings(rankings: list[int]) -> dict[int, list[tuple[int | None, list[str]]
     return found
 
 
-def _integers(blob: bytes) -> list[int]:
-    ranks: list[int] = np.frombuffer(blob, ">i2").tolist()
-    return ranks
-
-
 def _aligned(by_key: Sequence[Cell], places: list[int]) -> list[Cell]:
     """What stands in the order of keys, in the order of ids; nothing for nothing."""
     return [by_key[place] for place in places] if by_key else []
 
 
 def _rows(sql: str, keys: list[int]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    """In the binary format: arrays and bytes need no quoting, nor any reading of it."""
+    connection.ensure_connection()
+    with connection.connection.cursor(binary=True) as cursor:
         cursor.execute(sql, [keys])
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows

@@ -50,8 +50,10 @@ def _task_data(prompt: HeldPrompt) -> dict[str, Any]:
         "prompt": as_text(prompt.messages),
         "messages": prompt.messages,
         "items": [
-            {"id": response.id, "title": f"Response {number}", "body": response.text}
-            for number, response in enumerate(prompt.responses, start=1)
+            {"id": name, "title": f"Response {number}", "body": text}
+            for number, (name, text) in enumerate(
+                zip(prompt.response_ids, prompt.texts, strict=True), start=1
+            )
         ],
         "split": prompt.split,
         "tags": prompt.tags,
@@ -77,8 +79,8 @@ def _ranker_result(prompt: HeldPrompt, ranks: list[int]) -> dict[str, Any]:
     buckets: dict[str, list[str]] = {
         f"rank-{rank}": [] for rank in range(1, len(ranks) + 1)
     }
-    for response, rank in zip(prompt.responses, ranks, strict=True):
-        buckets[f"rank-{rank}"].append(response.id)
+    for name, rank in zip(prompt.response_ids, ranks, strict=True):
+        buckets[f"rank-{rank}"].append(name)
     return {
         "from_name": "rank",
         "to_name": "responses",
@@ -108,16 +110,16 @@ def rows_for_argilla(prompts: Sequence[HeldPrompt]) -> Rows:
 
 
 def _fields(prompt: HeldPrompt) -> dict[str, str]:
-    responses = enumerate(prompt.responses, start=1)
+    responses = enumerate(prompt.texts, start=1)
     return {
         "prompt": as_text(prompt.messages),
-        **{f"response-{number}": response.text for number, response in responses},
+        **{f"response-{number}": text for number, text in responses},
     }
 
 
 def _metadata(prompt: HeldPrompt) -> dict[str, Any]:
     return {
-        "response_ids": [response.id for response in prompt.responses],
+        "response_ids": prompt.response_ids,
         "split": prompt.split,
         "tags": prompt.tags,
     }

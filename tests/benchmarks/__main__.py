@@ -10,6 +10,7 @@ from tests.benchmarks import (
     claiming,
     consensus,
     cycle,
+    exporting,
     first_key,
     importing,
     looking,
@@ -47,6 +48,9 @@ BENCHMARKS: dict[str, Callable[[bool], bool]] = {
     ),
     importing.NAME: lambda few: bool(
         importing.main(FEW_PROMPTS, rounds=1) if few else importing.main()
+    ),
+    "exporting": lambda few: bool(
+        exporting.main(FEW_PROMPTS, rounds=1) if few else exporting.main()
     ),
     consensus.NAME: lambda few: _missed(
         consensus.measure(consensus.BESIDE_CHOIX, rounds=1)

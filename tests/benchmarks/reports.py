@@ -87,12 +87,12 @@ class Books:
 def _figures(project: Project, rounds: int) -> list[Figure]:
     postgres = postmaster()
     own = Books(postgres, time.process_time)
-    psql = Books(postgres, _ended_children)
+    client = Books(postgres, ended_children)
     reports, copies, reads = [], [], []
     _report(project)  # what is made once by a process is not counted
     for _ in range(rounds):
-        copies.append(psql.cost(lambda: _copy(COPY), COPIES))
-        reads.append(psql.cost(lambda: _copy(READ), COPIES))
+        copies.append(client.cost(lambda: copy(COPY), COPIES))
+        reads.append(client.cost(lambda: copy(READ), COPIES))
         reports.append(own.cost(lambda: _report(project)))
     return [
         _milliseconds("COPY of the placements", map(sum, copies)),
@@ -116,12 +116,16 @@ def _report(project: Project) -> None:
     assert found["strict"]["ci"] is not None
 
 
-def _copy(sql: str) -> None:
+def copy(sql: str) -> None:
     """By psql to /dev/null, over the same socket."""
+    subprocess.run(psql(sql), stdout=subprocess.DEVNULL, check=True)
+
+
+def psql(sql: str) -> list[str]:
+    """The command that runs a statement over the same socket."""
     place = connection.get_connection_params()
     who = ["-h", place["host"], "-U", place["user"], "-d", place["dbname"]]
-    command = [str(_psql()), "--no-psqlrc", "-q", *who, "-c", sql]
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    return [str(_psql()), "--no-psqlrc", "-q", *who, "-c", sql]
 
 
 def _psql() -> Path:
@@ -139,7 +143,7 @@ def postmaster() -> int:
     return int(pid_file.read_text().splitlines()[0])
 
 
-def _ended_children() -> float:
+def ended_children() -> float:
     """CPU seconds of children that were waited for."""
     times = os.times()
     return times.children_user + times.children_system

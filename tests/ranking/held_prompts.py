@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from ranking.export.held import HeldPrompt, HeldResponse, Said
+from ranking.export.held import HeldPrompt, Said
 from ranking.weak_order import dense_ranks
 
 
@@ -34,10 +34,11 @@ def held(
         messages=[{"role": "user", "content": f"Question {name}?"}],
         tags=["tag"],
         split="train",
-        responses=[
-            HeldResponse(f"r{number}", f"{text} {number} to {name}.", "a-model")
-            for number in range(1, len(orders[0]) + 1)
+        response_ids=[f"r{number}" for number, _ in enumerate(orders[0], start=1)],
+        texts=[
+            f"{text} {number} to {name}." for number, _ in enumerate(orders[0], start=1)
         ],
+        models=["a-model" for _ in orders[0]],
         orders=[dense(order) for order in orders],
         said=[said(n, f"L-{n}") for n, _ in enumerate(orders, start=1)],
         labelers=len(orders),

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO, StringIO
 from typing import Any
@@ -16,9 +17,9 @@ from hypothesis import strategies as st
 
 from ranking.export import formats
 from ranking.export.choice import KINDS, Choice
-from ranking.export.columns import Rows, Type, column
+from ranking.export.columns import Column, Rows, Type, column
 from ranking.export.folder import writer_of
-from ranking.export.held import HeldPrompt, HeldResponse
+from ranking.export.held import HeldPrompt
 from ranking.export.kinds import rows_of
 from tests.ranking.held_prompts import held, prompts
 
@@ -45,9 +46,16 @@ def as_objects(rows: Rows) -> list[dict[str, Any]]:
     """The rows one by one, as JSON has them."""
     objects = []
     for row in range(len(rows)):
-        cells = {c.name: c.values.items[c.codes[row]] for c in rows.columns}
+        cells = {c.name: _cell(c, row) for c in rows.columns}
         objects.append(json.loads(orjson.dumps(cells, option=orjson.OPT_UTC_Z)))
     return objects
+
+
+def _cell(column: Column, row: int) -> Any:
+    value = column.values.items[column.codes[row]]
+    if column.values.type is Type.TURN:
+        return [{"role": "assistant", "content": value}]
+    return value
 
 
 def parquet_rows(raw: bytes) -> list[dict[str, Any]]:
@@ -65,17 +73,14 @@ def parquet_rows(raw: bytes) -> list[dict[str, Any]]:
 
 def with_texts(texts: list[str]) -> HeldPrompt:
     """A prompt whose responses say so, in the order of their ranks."""
-    prompt = held([list(range(1, len(texts) + 1))])
-    answers = [HeldResponse(f"r{n}", text, None) for n, text in enumerate(texts)]
-    return HeldPrompt(
+    return replace(
+        held([list(range(1, len(texts) + 1))]),
         id=texts[0] + "!",
         messages=[{"role": "user", "content": texts[0]}],
         tags=texts,
         split=None,
-        responses=answers,
-        orders=prompt.orders,
-        said=prompt.said,
-        labelers=1,
+        texts=texts,
+        models=[None, *texts[1:]],
     )
 
 

@@ -29,9 +29,8 @@ def named(held_prompts: list[HeldPrompt], pairs: Preferences) -> list[Named]:
     for row in range(len(pairs)):
         prompt = held_prompts[pairs.prompt[row]]
         chosen, rejected = pairs.chosen[row], pairs.rejected[row]
-        found.append(
-            (prompt.id, prompt.responses[chosen].id, prompt.responses[rejected].id)
-        )
+        ids = prompt.response_ids
+        found.append((prompt.id, ids[chosen], ids[rejected]))
     return found
 
 
@@ -52,7 +51,7 @@ def test_pairs_of_orders_are_those_of_one_ranking_after_the_other(
     expected = []
     order = 0
     for prompt in some:
-        ids = [response.id for response in prompt.responses]
+        ids = prompt.response_ids
         for ranks in prompt.orders:
             expected += [
                 (order, prompt.id, pair.chosen, pair.rejected, pair.rank_gap)
@@ -99,14 +98,14 @@ def test_a_majority_is_more_than_half_of_the_labelers(some: list[HeldPrompt]) ->
     expected = {
         (prompt.id, f"r{a + 1}", f"r{b + 1}")
         for prompt in some
-        for a, b in permutations(range(len(prompt.responses)), 2)
+        for a, b in permutations(range(prompt.k), 2)
         if votes(prompt, a, b)[0] > len(prompt.orders) / 2
     }
     pairs = by_majority(some)
     found = named(some, pairs)
     assert set(found) == expected
     assert len(found) == len(expected)
-    assert len(pairs) + pairs.left_open == sum(comb(len(p.responses), 2) for p in some)
+    assert len(pairs) + pairs.left_open == sum(comb(p.k, 2) for p in some)
 
 
 @settings(deadline=None)
@@ -116,7 +115,7 @@ def test_a_share_counts_ties_as_half_and_the_chosen_one_has_more_than_half(
 ) -> None:
     expected = {}
     for prompt in some:
-        for a, b in permutations(range(len(prompt.responses)), 2):
+        for a, b in permutations(range(prompt.k), 2):
             wins, _, ties = votes(prompt, a, b)
             share = (wins + ties / 2) / len(prompt.orders)
             if share > 1 / 2:
@@ -126,7 +125,7 @@ def test_a_share_counts_ties_as_half_and_the_chosen_one_has_more_than_half(
     found = dict(zip(named(some, pairs), pairs.share.tolist(), strict=True))
     assert found == pytest.approx(expected)
     assert len(pairs) == len(expected)
-    assert len(pairs) + pairs.left_open == sum(comb(len(p.responses), 2) for p in some)
+    assert len(pairs) + pairs.left_open == sum(comb(p.k, 2) for p in some)
 
 
 @settings(deadline=None)
@@ -196,7 +195,7 @@ def nearest_orders(orders: list[list[int]]) -> list[tuple[int, ...]]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(prompts.filter(lambda some: all(len(p.responses) <= 4 for p in some)))
+@given(prompts.filter(lambda some: all(p.k <= 4 for p in some)))
 def test_one_order_says_only_what_all_nearest_orders_say(
     some: list[HeldPrompt],
 ) -> None:

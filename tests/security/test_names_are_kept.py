@@ -136,7 +136,12 @@ def places(cast: Cast) -> dict[Builder, list[Arguments]]:
         the_project: [project],
         a_prompt: [{**project, "pk": prompt.pk} for prompt in prompts],
         a_dataset: datasets,
-        a_dataset_file: [{**one, "kind": kind} for one in datasets for kind in KINDS],
+        a_dataset_file: [
+            {**one, "kind": kind, "format": format}
+            for one in datasets
+            for kind, known in KINDS.items()
+            for format in known.formats
+        ],
         a_freeze: [a_freeze(cast)],
         a_run: runs,
         a_figure: [{**run, **look} for run in runs],

@@ -1,0 +1,156 @@
+"""Downloads of a dataset's files, for researchers and admins of its project."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, Final, ParamSpec, cast
+
+import structlog
+from django.core.exceptions import PermissionDenied
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
+from django.shortcuts import get_object_or_404, render
+from django.utils.cache import get_conditional_response
+from django.utils.http import quote_etag
+from django.views.decorators.http import require_safe
+
+from annotation.access import Member, for_members
+from annotation.models import Role
+from ranking.byte_ranges import NoSuchBytes, requested, still_meant
+from ranking.downloads import Download, download
+from ranking.export.choice import Choice, ExportRefused
+from ranking.models import Dataset
+
+P = ParamSpec("P")
+log = structlog.get_logger(__name__)
+TYPES: Final = {
+    "jsonl": "application/x-ndjson",
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+
+
+def hidden_from_others(
+    view: Callable[Concatenate[HttpRequest, str, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, str, P], HttpResponseBase]:
+    """For members of another role there is no such address, as for other people."""
+
+    @wraps(view)
+    def hidden(
+        request: HttpRequest, slug: str, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
+        try:
+            return view(request, slug, *args, **kwargs)
+        except PermissionDenied as error:
+            raise Http404("No such file.") from error
+
+    return cast(Callable[Concatenate[HttpRequest, str, P], HttpResponseBase], hidden)
+
+
+@require_safe
+@hidden_from_others
+@for_members(Role.RESEARCHER, Role.ADMIN)
+def dataset_file(member: Member, name: str, kind: str, format: str) -> HttpResponseBase:
+    """A data file of the dataset, whole or from where a download broke off.
+
+    `?disagreement=…&split=…` choose as the command's options do. 410 for a dataset that
+    lost something it held. 503 where the disk or the store is full or does not answer.
+    """
+    found = _dataset(member, name)
+    try:
+        choice = Choice(
+            kind=kind,
+            format=format,
+            disagreement=member.request.GET.get("disagreement", "each"),
+            split=member.request.GET.get("split", "all"),
+        )
+    except ExportRefused as error:
+        raise Http404(str(error)) from error
+    try:
+        return _answer(member, found, choice, download(found, choice))
+    except ExportRefused as error:
+        return _refused(member, found, str(error), status=410)
+    except OSError as error:
+        log.exception("dataset_file_failed", dataset=found.name, kind=kind)
+        reason = error.strerror or "the disk does not answer"
+        told = (
+            f"The server could not make this file: {reason}. The dataset is kept as it"
+            " is. Try again later, and tell whoever runs this site."
+        )
+        return _refused(member, found, told, status=503)
+
+
+def _answer(
+    member: Member, found: Dataset, choice: Choice, file: Download
+) -> HttpResponseBase:
+    etag = quote_etag(file.sha256)
+    known: HttpResponseBase | None = get_conditional_response(member.request, etag=etag)
+    if known is not None:
+        known["Cache-Control"] = "private, no-cache"
+        return known
+    named = f"{found.name}-{_file_name(choice)}"
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f'attachment; filename="{named}"',
+        "Content-Type": TYPES[choice.format],
+        # Whatever a browser makes of it, it may load and run nothing.
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+    response = _bytes(member.request, file, etag)
+    for header, value in headers.items():
+        response[header] = value
+    return response
+
+
+def _bytes(request: HttpRequest, file: Download, etag: str) -> HttpResponseBase:
+    """200 with all of them, 206 with those asked for, 416 where there are none such."""
+    whole = range(file.size)
+    places = None
+    if still_meant(request.headers.get("If-Range"), etag):
+        try:
+            places = requested(request.headers.get("Range", ""), file.size)
+        except NoSuchBytes:
+            return HttpResponse(
+                status=416, headers={"Content-Range": f"bytes */{file.size}"}
+            )
+    sent = whole if places is None else places
+    response = StreamingHttpResponse(
+        file.blocks(sent), status=200 if places is None else 206
+    )
+    response["Content-Length"] = str(len(sent))
+    if places is not None:
+        last = places.stop - 1
+        response["Content-Range"] = f"bytes {places.start}-{last}/{file.size}"
+    return response
+
+
+def _file_name(choice: Choice) -> str:
+    """`pairs.jsonl`; `pairs-soft-train.jsonl` where something else than all was asked
+    for."""
+    words = [choice.kind]
+    words += [choice.disagreement] if choice.disagreement != "each" else []
+    words += [choice.split] if choice.split != "all" else []
+    return f"{'-'.join(words)}.{choice.format}"
+
+
+def _dataset(member: Member, name: str) -> Dataset:
+    if not name.isprintable():
+        raise Http404("No such dataset.")
+    datasets = Dataset.objects.select_related("project")
+    return get_object_or_404(datasets, project=member.project, name=name)
+
+
+def _refused(
+    member: Member, found: Dataset, refusal: str, *, status: int
+) -> HttpResponse:
+    context = {"member": member, "dataset": found, "refusal": refusal}
+    return render(
+        member.request, "ranking/download_refused.html", context, status=status
+    )

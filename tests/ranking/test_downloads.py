@@ -1,0 +1,256 @@
+"""Downloads of datasets: from the disk and from a bucket, whole and resumed."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow.parquet as pq
+import pytest
+from django.test import Client
+from moto.server import ThreadedMotoServer
+
+from annotation.models import Membership, Project
+from ranking.datasets import freeze
+from ranking.export.choice import KINDS
+from ranking.losses import export_folder, place_of, remove_exports
+from ranking.models import Dataset, DatasetLoss
+from tests.conftest import make_prompt
+from tests.ranking.rows import store_ranking
+
+pytestmark = pytest.mark.django_db
+SignIn = Callable[[Membership], Client]
+BUCKET = "rankwell-exports"
+
+
+def body(response: Any) -> bytes:
+    if response.streaming:
+        return b"".join(response.streaming_content)
+    return bytes(response.content)
+
+
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[str]:
+    """A server that speaks S3, on a free port of this machine."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, settings: Any) -> Iterator[Any]:
+    """The bucket that the settings name, empty."""
+    settings.EXPORTS_S3 = {
+        "bucket_name": BUCKET,
+        "endpoint_url": s3_server,
+        "region_name": "eu-central-1",
+        "access_key": "key",
+        "secret_key": "secret",
+    }
+    found = boto3.resource(
+        "s3",
+        endpoint_url=s3_server,
+        region_name="eu-central-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+    ).Bucket(BUCKET)
+    found.create(CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    yield found
+    found.objects.delete()
+    found.delete()
+
+
+@pytest.fixture(autouse=True)
+def var_dir(tmp_path: Path, settings: Any) -> Path:
+    settings.VAR_DIR = tmp_path
+    return tmp_path
+
+
+@pytest.fixture
+def dataset(project: Project, alice: Membership, bob: Membership) -> Dataset:
+    prompt = make_prompt(project)
+    store_ranking(prompt, alice, {"r1": 1, "r2": 2, "r3": 2, "r4": 3})
+    store_ranking(prompt, bob, {"r1": 1, "r2": 2, "r3": 3, "r4": 4})
+    return freeze(project)
+
+
+@pytest.fixture
+def visitor(researcher: Membership, signed_in: SignIn) -> Client:
+    return signed_in(researcher)
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def store(request: pytest.FixtureRequest) -> str:
+    """Each test with it runs once with either store."""
+    if request.param == "bucket":
+        request.getfixturevalue("bucket")
+    return str(request.param)
+
+
+def address(dataset: Dataset, file: str = "pairs.jsonl") -> str:
+    return f"/p/tides/datasets/{dataset.name}/{file}"
+
+
+@pytest.mark.usefixtures("store")
+def test_a_file_comes_whole_with_its_hash_as_its_tag(
+    dataset: Dataset, visitor: Client
+) -> None:
+    response = visitor.get(address(dataset))
+    raw = body(response)
+    assert response.status_code == 200
+    assert response["ETag"] == f'"{hashlib.sha256(raw).hexdigest()}"'
+    assert response["Content-Length"] == str(len(raw))
+    assert response["Accept-Ranges"] == "bytes"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert len([json.loads(line) for line in raw.splitlines()]) == 11
+
+
+@pytest.mark.usefixtures("store")
+def test_a_download_that_broke_off_goes_on(dataset: Dataset, visitor: Client) -> None:
+    response = visitor.get(address(dataset))
+    whole = body(response)
+    half = len(whole) // 2
+    wanted = {"Range": f"bytes={half}-", "If-Range": response["ETag"]}
+    rest = visitor.get(address(dataset), headers=wanted)
+    assert rest.status_code == 206
+    assert rest["Content-Range"] == f"bytes {half}-{len(whole) - 1}/{len(whole)}"
+    assert rest["Content-Length"] == str(len(whole) - half)
+    assert whole[:half] + body(rest) == whole
+
+
+@pytest.mark.usefixtures("store")
+def test_parts_of_another_file_are_not_mixed(dataset: Dataset, visitor: Client) -> None:
+    wanted = {"Range": "bytes=5-", "If-Range": '"another"'}
+    response = visitor.get(address(dataset), headers=wanted)
+    assert response.status_code == 200
+    assert len(body(response)) == int(response["Content-Length"])
+
+
+@pytest.mark.usefixtures("store")
+def test_bytes_beyond_the_end_are_refused(dataset: Dataset, visitor: Client) -> None:
+    size = len(body(visitor.get(address(dataset))))
+    response = visitor.get(address(dataset), headers={"Range": f"bytes={size}-"})
+    assert response.status_code == 416
+    assert response["Content-Range"] == f"bytes */{size}"
+    assert response.content == b""
+
+
+@pytest.mark.usefixtures("store")
+def test_what_the_reader_has_is_not_sent_again(
+    dataset: Dataset, visitor: Client
+) -> None:
+    first = visitor.get(address(dataset))
+    body(first)  # which closes the file
+    tag = first["ETag"]
+    again = visitor.get(address(dataset), headers={"If-None-Match": tag})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.usefixtures("store")
+def test_every_kind_and_format_is_there(dataset: Dataset, visitor: Client) -> None:
+    for kind, known in KINDS.items():
+        for format in known.formats:
+            response = visitor.get(address(dataset, f"{kind}.{format}"))
+            raw = body(response)
+            assert response.status_code == 200
+            named = f'attachment; filename="{dataset.name}-{kind}.{format}"'
+            assert response["Content-Disposition"] == named
+            if format == "parquet":
+                assert pq.read_table(BytesIO(raw)).num_rows > 0
+
+
+def test_choices_are_files_of_their_own(dataset: Dataset, visitor: Client) -> None:
+    soft = visitor.get(address(dataset) + "?disagreement=soft")
+    rows = [json.loads(line) for line in body(soft).splitlines()]
+    shares = {(row["chosen_id"], row["rejected_id"]): row["share"] for row in rows}
+    assert shares["r2", "r3"] == 0.75
+    assert f"{dataset.name}-pairs-soft.jsonl" in soft["Content-Disposition"]
+    assert len(body(visitor.get(address(dataset))).splitlines()) == 11
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "votes.jsonl",
+        "pairs.csv",
+        "pairs.jsonl?disagreement=none",
+        "kto.jsonl?disagreement=soft",
+        "pairs.jsonl?split=test",
+        "pairs.jsonl?split=../../x",
+        "..%2fpairs.jsonl",
+    ],
+)
+def test_what_cannot_be_written_is_not_there(
+    dataset: Dataset, visitor: Client, wrong: str
+) -> None:
+    assert visitor.get(address(dataset, wrong)).status_code == 404
+    assert not export_folder(dataset).exists()
+
+
+def test_a_labeler_cannot_tell_that_there_is_a_file(
+    dataset: Dataset,
+    alice: Membership,
+    stranger: Membership,
+    signed_in: SignIn,
+) -> None:
+    for somebody in (alice, stranger):
+        assert signed_in(somebody).get(address(dataset)).status_code == 404
+    assert not export_folder(dataset).exists()
+
+
+# --- The bucket -------------------------------------------------------------------
+
+
+def keys(bucket: Any) -> list[str]:
+    return sorted(one.key for one in bucket.objects.all())
+
+
+def test_a_bucket_gets_the_folder_and_this_machine_keeps_nothing(
+    dataset: Dataset, visitor: Client, bucket: Any
+) -> None:
+    body(visitor.get(address(dataset)))
+    place = f"{place_of(dataset)}/pairs.each.all.jsonl"
+    names = ["README.md", "manifest.json", "pairs.jsonl"]
+    assert keys(bucket) == [f"{place}/{name}" for name in names]
+    left = [path for path in export_folder(dataset).rglob("*") if path.is_file()]
+    assert [path.suffix for path in left] == [".lock"]
+
+
+def test_without_its_manifest_a_folder_is_not_there_yet(
+    dataset: Dataset, visitor: Client, bucket: Any
+) -> None:
+    """As if the machine had died while it sent the files."""
+    whole = body(visitor.get(address(dataset)))
+    place = f"{place_of(dataset)}/pairs.each.all.jsonl"
+    bucket.Object(f"{place}/manifest.json").delete()
+    bucket.Object(f"{place}/pairs.jsonl").put(Body=whole[:100])
+    assert body(visitor.get(address(dataset))) == whole
+
+
+def test_files_of_a_dataset_that_lost_something_go_from_the_bucket(
+    dataset: Dataset, visitor: Client, bucket: Any
+) -> None:
+    body(visitor.get(address(dataset)))
+    bucket.Object("1/another/pairs.jsonl").put(Body=b"stays")
+    prompt = dataset.rankings.all()[0].assignment.prompt
+    DatasetLoss.objects.create(dataset=dataset, prompt=prompt, reason="Taken down.")
+    response = visitor.get(address(dataset))
+    assert response.status_code == 410
+    assert "Taken down." in response.content.decode()
+    assert keys(bucket) == ["1/another/pairs.jsonl"]
+    remove_exports([dataset])  # nothing there is fine
+
+
+def test_a_store_that_does_not_answer_is_a_page_that_says_so(
+    dataset: Dataset, visitor: Client, settings: Any, bucket: Any
+) -> None:
+    settings.EXPORTS_S3 = {**settings.EXPORTS_S3, "bucket_name": "another"}
+    response = visitor.get(address(dataset))
+    assert response.status_code == 503
+    assert "could not make this file" in response.content.decode()
