@@ -149,11 +149,20 @@ class KeptLease:
     """Renews a job's lease from a thread while the work goes on.
 
     The work asks `check()` at its steps: it raises LeaseLostError once the lease is
-    lost or the job was cancelled.
+    lost or the job was cancelled. `tell` says which fields are written with it: so
+    others see how far the work is that is one long transaction.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(
+        self,
+        job: Job,
+        *,
+        every: float = HEARTBEAT_SECONDS,
+        tell: Callable[[], dict[str, Any]] = dict,
+    ) -> None:
         self._job = job
+        self._every = every
+        self._tell = tell
         self._stop = threading.Event()
         self._lost = threading.Event()
         self._thread = threading.Thread(target=self._renew, daemon=True)
@@ -178,7 +187,7 @@ class KeptLease:
 
     def _renew(self) -> None:
         try:
-            while not self._stop.wait(HEARTBEAT_SECONDS):
+            while not self._stop.wait(self._every):
                 self._beat()
         except LeaseLostError:
             self._lost.set()
@@ -189,7 +198,7 @@ class KeptLease:
         """One renewal. A database that is away for a moment costs no lease: the next
         beat tries again, and should the lease run out meanwhile, it finds that out."""
         try:
-            self._job.write()
+            self._job.write(**self._tell())
         except DatabaseError as error:
             log.warning("lease not renewed", id=self._job.pk, error=str(error))
             connection.close()

@@ -2,7 +2,14 @@
 
 from django.urls import path
 
-from ranking import agreement_api, api, api_schema, change_api, lifecycle_api
+from ranking import (
+    agreement_api,
+    api,
+    api_schema,
+    change_api,
+    import_api,
+    lifecycle_api,
+)
 
 urlpatterns = [
     path("schema/", api_schema.schema, name="api_schema"),
@@ -22,7 +29,12 @@ urlpatterns = [
     path("projects/<slug:slug>/archive", lifecycle_api.archive, name="api_archive"),
     path("projects/<slug:slug>/reopen", lifecycle_api.reopen, name="api_reopen"),
     path("projects/<slug:slug>/clone", lifecycle_api.clone, name="api_clone"),
-    path("projects/<slug:slug>/imports", lifecycle_api.imports, name="api_imports"),
+    path("projects/<slug:slug>/imports", import_api.imports, name="api_imports"),
+    path(
+        "projects/<slug:slug>/imports/files/<int:pk>",
+        import_api.import_file,
+        name="api_import_file",
+    ),
     path(
         "projects/<slug:slug>/imports/<int:pk>/undo",
         lifecycle_api.undo_import,

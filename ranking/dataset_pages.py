@@ -1,5 +1,4 @@
-"""Pages for researchers: frozen datasets and their files; and, for admins, the form
-that imports rankings."""
+"""Pages for researchers: frozen datasets and their files."""
 
 import fcntl
 from pathlib import Path
@@ -13,14 +12,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 from django.views.decorators.http import (
-    require_http_methods,
     require_POST,
     require_safe,
 )
 
 from annotation.access import Member, for_members
 from annotation.models import Role
-from annotation.prompt_pages import import_page
 from ranking.datasets import NothingToFreeze, freeze
 from ranking.export import (
     KINDS,
@@ -30,7 +27,6 @@ from ranking.export import (
     write,
 )
 from ranking.filters import INCLUDABLE, POOLS, InvalidFilter, filters_from_query
-from ranking.imports import import_rankings
 from ranking.losses import export_folder, remove_exports
 from ranking.models import Dataset, PromptSplit, Split
 from ranking.withdrawal import withdrawn_from
@@ -38,13 +34,6 @@ from ranking.withdrawal import withdrawn_from
 log = structlog.get_logger(__name__)
 RESEARCHERS: Final = (Role.RESEARCHER, Role.ADMIN)
 DATASETS_PER_PAGE: Final = 50
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@for_members(Role.ADMIN)
-def import_rankings_page(member: Member) -> HttpResponse:
-    """The form that imports rankings made elsewhere, and the report of what it did."""
-    return import_page(member, import_rankings, what="rankings")
 
 
 @require_safe
