@@ -72,6 +72,7 @@ def import_prompts(  # noqa: PLR0913  by keyword only, and all but two have defa
     progress: Progress | None = None,
     most_bytes: int | None = None,
     user: User | None = None,
+    file_name: str | None = None,
 ) -> ImportReport:
     """Import the prompts file (JSONL, plain or gzipped) into the project.
 
@@ -86,7 +87,7 @@ def import_prompts(  # noqa: PLR0913  by keyword only, and all but two have defa
     Raises UnreadableFile for a file that is broken as a whole; nothing is written.
     """
     lines = LineReader(file, progress, most_bytes=most_bytes)
-    intake = PromptIntake(project, file_name=name_of(file), user=user)
+    intake = PromptIntake(project, file_name=file_name or name_of(file), user=user)
     return import_file(project, lines, mode, intake)
 
 

@@ -63,6 +63,9 @@ BEHIND_PROXY = env.bool("BEHIND_PROXY", False)
 
 VAR_DIR = Path(env.str("VAR_DIR", "") or BASE_DIR / "var").resolve()
 MODEL_ROOT = VAR_DIR / "models"
+# Files that people send to be imported: bytes as sent, and when unpacked.
+UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", 2 * 10**9)
+UNPACKED_MAX_BYTES = env.int("UNPACKED_MAX_BYTES", 20 * 10**9)
 
 # --- Servers ----------------------------------------------------------------------
 
@@ -143,6 +146,8 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-generation": {"task": "annotation.tasks.reconcile", "schedule": 10.0},
     "reconcile-freezes": {"task": "ranking.tasks.reconcile", "schedule": 10.0},
     "reconcile-training": {"task": "rm_training.tasks.reconcile", "schedule": 10.0},
+    "reconcile-imports": {"task": "ranking.tasks.reconcile", "schedule": 10.0},
+    "forget-old-files": {"task": "ranking.tasks.forget_old_files", "schedule": 3600.0},
 }
 
 # Where downloads of datasets lie: below VAR_DIR, or in any S3-compatible store.

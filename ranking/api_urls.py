@@ -8,6 +8,7 @@ from ranking import (
     api_schema,
     change_api,
     dataset_api,
+    import_api,
     lifecycle_api,
 )
 
@@ -48,7 +49,7 @@ urlpatterns = [
         name="api_dataset_rankings",
     ),
     path(
-        "projects/<slug:slug>/datasets/<str:name>/files/<str:kind>.jsonl",
+        "projects/<slug:slug>/datasets/<str:name>/files/<str:kind>.<str:format>",
         dataset_api.dataset_file,
         name="api_dataset_file",
     ),
@@ -65,7 +66,12 @@ urlpatterns = [
     path("projects/<slug:slug>/archive", lifecycle_api.archive, name="api_archive"),
     path("projects/<slug:slug>/reopen", lifecycle_api.reopen, name="api_reopen"),
     path("projects/<slug:slug>/clone", lifecycle_api.clone, name="api_clone"),
-    path("projects/<slug:slug>/imports", lifecycle_api.imports, name="api_imports"),
+    path("projects/<slug:slug>/imports", import_api.imports, name="api_imports"),
+    path(
+        "projects/<slug:slug>/imports/files/<int:pk>",
+        import_api.import_file,
+        name="api_import_file",
+    ),
     path(
         "projects/<slug:slug>/imports/<int:pk>/undo",
         lifecycle_api.undo_import,

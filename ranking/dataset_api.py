@@ -17,16 +17,16 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation.access import Member, load_membership
+from annotation.access import load_membership
 from annotation.change_pages import cursor_of
 from annotation.models import Membership, Role
-from ranking import dataset_pages
 from ranking import dataset_schema as bodies
 from ranking.agreement_api import FILTERS, STAFF
 from ranking.api import LOOK, Unprocessable, read_body, user_of
 from ranking.dataset_diff import diff_of, held_by
 from ranking.dataset_facts import folds_of, splits_of
 from ranking.datasets import NothingToFreeze
+from ranking.download_pages import file_answer
 from ranking.export.choice import KINDS, ExportRefused
 from ranking.filters import Filters, InvalidFilter, filters_from_query
 from ranking.freezing import freeze_or_queue
@@ -131,10 +131,11 @@ def dataset(request: Request, slug: str, name: str) -> Response:
     """One dataset: counts, splits, folds by labeler, and where its files are."""
     found = _dataset(_member(request, slug), name)
     files = {
-        kind: request.build_absolute_uri(
-            reverse("api_dataset_file", args=[slug, found.name, kind])
+        f"{kind}.{format}": request.build_absolute_uri(
+            reverse("api_dataset_file", args=[slug, found.name, kind, format])
         )
-        for kind in KINDS
+        for kind, known in KINDS.items()
+        for format in known.formats
     }
     losses = found.losses.order_by("pk").values_list("reason", flat=True)
     given = {
@@ -187,24 +188,28 @@ def dataset_rankings(request: Request, slug: str, name: str) -> Response:
 
 
 @extend_schema(
+    parameters=[
+        OpenApiParameter("disagreement", str, description="each, as labelers said it"),
+        OpenApiParameter("split", str, description="train, valid1, valid2, or all"),
+    ],
     responses={
-        (200, "application/x-ndjson"): OpenApiTypes.BINARY,
+        (200, "application/octet-stream"): OpenApiTypes.BINARY,
+        (206, "application/octet-stream"): OpenApiTypes.BINARY,
         304: None,
         410: RefusalGiven,
-    }
+    },
 )
 @api_view(LOOK)
 def dataset_file(
-    request: Request, slug: str, name: str, kind: str
+    request: Request, slug: str, name: str, kind: str, format: str
 ) -> HttpResponseBase | Response:
-    """A file of the dataset, with an ETag; 410 where the dataset lost something."""
-    membership = _member(request, slug)
-    found = _dataset(membership, name)
-    if kind not in KINDS:
-        raise Http404("No such file.")
-    member = Member(request._request, membership)  # type: ignore[arg-type]  # known
+    """A file of the dataset, whole or in ranges, with an ETag.
+
+    410 where the dataset lost something it held.
+    """
+    found = _dataset(_member(request, slug), name)
     try:
-        return dataset_pages._download(member, found, kind)
+        return file_answer(request._request, found, kind, format)
     except ExportRefused as error:
         refusal = {"message": str(error), "missing": [], "unknown": []}
         return Response(refusal, status=HTTPStatus.GONE)

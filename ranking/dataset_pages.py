@@ -1,5 +1,4 @@
-"""Pages for researchers: frozen datasets; and, for admins, the form
-that imports rankings."""
+"""Pages for researchers: frozen datasets."""
 
 from typing import Any, Final
 
@@ -7,13 +6,11 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import (
-    require_http_methods,
     require_safe,
 )
 
 from annotation.access import Member, for_members
 from annotation.models import Role
-from annotation.prompt_pages import import_page
 from ranking.dataset_diff import new_since
 from ranking.dataset_facts import (
     asked_again,
@@ -26,20 +23,12 @@ from ranking.filters import InvalidFilter
 from ranking.folds import FOLDS
 from ranking.freeze_form import FreezeForm
 from ranking.freezing import runs_shown
-from ranking.imports import import_rankings
 from ranking.models import Dataset
 from ranking.withdrawal import withdrawn_from
 
 RESEARCHERS: Final = (Role.RESEARCHER, Role.ADMIN)
 DATASETS_PER_PAGE: Final = 50
 OTHERS_SHOWN: Final = 50
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@for_members(Role.ADMIN)
-def import_rankings_page(member: Member) -> HttpResponse:
-    """The form that imports rankings made elsewhere, and the report of what it did."""
-    return import_page(member, import_rankings, what="rankings")
 
 
 @require_safe

@@ -11,9 +11,10 @@ from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseBase,
+    QueryDict,
     StreamingHttpResponse,
 )
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 from django.views.decorators.http import require_safe
@@ -21,6 +22,7 @@ from django.views.decorators.http import require_safe
 from annotation.access import Member, for_members
 from annotation.models import Role
 from ranking.byte_ranges import NoSuchBytes, requested, still_meant
+from ranking.dataset_pages import dataset_named
 from ranking.downloads import Download, download
 from ranking.export.choice import Choice, ExportRefused
 from ranking.models import Dataset
@@ -61,18 +63,9 @@ def dataset_file(member: Member, name: str, kind: str, format: str) -> HttpRespo
     `?disagreement=…&split=…` choose as the command's options do. 410 for a dataset that
     lost something it held. 503 where the disk or the store is full or does not answer.
     """
-    found = _dataset(member, name)
+    found = dataset_named(member, name)
     try:
-        choice = Choice(
-            kind=kind,
-            format=format,
-            disagreement=member.request.GET.get("disagreement", "each"),
-            split=member.request.GET.get("split", "all"),
-        )
-    except ExportRefused as error:
-        raise Http404(str(error)) from error
-    try:
-        return _answer(member, found, choice, download(found, choice))
+        return file_answer(member.request, found, kind, format)
     except ExportRefused as error:
         return _refused(member, found, str(error), status=410)
     except OSError as error:
@@ -85,11 +78,18 @@ def dataset_file(member: Member, name: str, kind: str, format: str) -> HttpRespo
         return _refused(member, found, told, status=503)
 
 
-def _answer(
-    member: Member, found: Dataset, choice: Choice, file: Download
+def file_answer(
+    request: HttpRequest, found: Dataset, kind: str, format: str
 ) -> HttpResponseBase:
+    """The file as a browser or a program asks for it: 200, 206, 304 or 416.
+
+    Raises Http404 for a choice that there is not, ExportRefused for a dataset that is
+    not whole any more, OSError.
+    """
+    choice = _choice(kind, format, request.GET)
+    file = download(found, choice)
     etag = quote_etag(file.sha256)
-    known: HttpResponseBase | None = get_conditional_response(member.request, etag=etag)
+    known: HttpResponseBase | None = get_conditional_response(request, etag=etag)
     if known is not None:
         known["Cache-Control"] = "private, no-cache"
         return known
@@ -103,10 +103,22 @@ def _answer(
         # Whatever a browser makes of it, it may load and run nothing.
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
-    response = _bytes(member.request, file, etag)
+    response = _bytes(request, file, etag)
     for header, value in headers.items():
         response[header] = value
     return response
+
+
+def _choice(kind: str, format: str, query: QueryDict) -> Choice:
+    try:
+        return Choice(
+            kind=kind,
+            format=format,
+            disagreement=query.get("disagreement", "each"),
+            split=query.get("split", "all"),
+        )
+    except ExportRefused as error:
+        raise Http404(str(error)) from error
 
 
 def _bytes(request: HttpRequest, file: Download, etag: str) -> HttpResponseBase:
@@ -138,13 +150,6 @@ def _file_name(choice: Choice) -> str:
     words += [choice.disagreement] if choice.disagreement != "each" else []
     words += [choice.split] if choice.split != "all" else []
     return f"{'-'.join(words)}.{choice.format}"
-
-
-def _dataset(member: Member, name: str) -> Dataset:
-    if not name.isprintable():
-        raise Http404("No such dataset.")
-    datasets = Dataset.objects.select_related("project")
-    return get_object_or_404(datasets, project=member.project, name=name)
 
 
 def _refused(

@@ -35,6 +35,7 @@ def import_foreign(  # noqa: PLR0913  by keyword only, and all but three have de
     progress: Progress | None = None,
     most_bytes: int | None = None,
     user: User | None = None,
+    file_name: str | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> ImportReport:
     """Import a file of one of the FORMATS: its prompts, and their rankings.
@@ -52,7 +53,7 @@ def import_foreign(  # noqa: PLR0913  by keyword only, and all but three have de
     source = ForeignFile(
         FORMATS[shape], file, progress, most_bytes=most_bytes, columns=columns
     )
-    intake = ForeignIntake(project, file_name=name_of(file), user=user)
+    intake = ForeignIntake(project, file_name=file_name or name_of(file), user=user)
     return import_file(project, source, mode, intake)
 
 

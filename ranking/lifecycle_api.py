@@ -14,7 +14,7 @@ from typing import Any, Final
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
@@ -162,14 +162,7 @@ def clone(request: Request, slug: str) -> Response:
 # --- Imports ----------------------------------------------------------------------
 
 
-@extend_schema(
-    parameters=[
-        OpenApiParameter("before", int, description="`older` of the page before.")
-    ],
-    responses=ImportsGiven,
-)
-@api_view(LOOK)
-def imports(request: Request, slug: str) -> Response:
+def import_list(request: Request, slug: str) -> Response:
     """The imports that added prompts, newest first."""
     project = load_membership(user_of(request), slug, ADMINS).project
     before = cursor_of(request.query_params.get("before", ""))

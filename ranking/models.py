@@ -16,6 +16,7 @@ from annotation.models import (
     Response,
     User,
 )
+from ranking.file_import import FileImport as FileImport
 
 
 class RankingStatus(models.TextChoices):

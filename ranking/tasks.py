@@ -4,6 +4,7 @@ from celery import shared_task
 
 from annotation import jobs
 from annotation.tasks import worker_name
+from ranking.file_import import FileImport
 from ranking.models import FreezeRun
 
 
@@ -20,6 +21,23 @@ def freeze_dataset(run_id: int) -> None:
 
 
 @shared_task
+def import_file(pk: int) -> None:
+    """Look at an uploaded file, or import it, if its job is free."""
+    from ranking.file_imports import run  # noqa: PLC0415  it wakes this task
+
+    run(pk, worker=worker_name())
+
+
+@shared_task
 def reconcile() -> None:
-    """Wake the freezes that a broker, a beat or a worker lost."""
+    """Wake the freezes and imports that a broker, a beat or a worker lost."""
     jobs.reconcile(FreezeRun.objects.all(), freeze_dataset.delay)
+    jobs.reconcile(FileImport.objects.all(), import_file.delay)
+
+
+@shared_task
+def forget_old_files() -> None:
+    """Delete uploaded files that nobody imported."""
+    from ranking import file_imports  # noqa: PLC0415  it wakes a task of this module
+
+    file_imports.forget_old_files()

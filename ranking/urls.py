@@ -13,6 +13,7 @@ from ranking import (
     feedback_pages,
     freeze_pages,
     hours_pages,
+    import_pages,
     labeler_pages,
     picture_pages,
     prompt_consensus_pages,
@@ -106,8 +107,35 @@ urlpatterns = [
     ),
     path(
         "p/<slug:slug>/rankings/import/",
-        dataset_pages.import_rankings_page,
+        import_pages.import_rankings_page,
         name="import_rankings",
+    ),
+    path("p/<slug:slug>/files/", import_pages.files, name="file_imports"),
+    path("p/<slug:slug>/files/<int:pk>/", import_pages.file_import, name="file_import"),
+    path(
+        "p/<slug:slug>/files/<int:pk>/live/",
+        import_pages.file_import_live,
+        name="file_import_live",
+    ),
+    path(
+        "p/<slug:slug>/files/<int:pk>/import/",
+        import_pages.start_file_import,
+        name="start_file_import",
+    ),
+    path(
+        "p/<slug:slug>/files/<int:pk>/delete/",
+        import_pages.discard_file_import,
+        name="discard_file_import",
+    ),
+    path(
+        "p/<slug:slug>/files/<int:pk>/report.csv",
+        import_pages.file_import_csv,
+        name="file_import_csv",
+    ),
+    path(
+        "p/<slug:slug>/files/<int:pk>/report.json",
+        import_pages.file_import_json,
+        name="file_import_json",
     ),
     path("p/<slug:slug>/datasets/", dataset_pages.datasets, name="datasets"),
     path(

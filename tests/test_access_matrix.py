@@ -30,6 +30,7 @@ from annotation.models import (
 from annotation.queue import claim
 from annotation.reports import report_problem
 from ranking.datasets import freeze
+from ranking.file_import import FileImport
 from ranking.models import Dataset, FreezeRun
 from rm_training.models import RewardModel, TrainingRun
 from tests.conftest import make_member, make_prompt
@@ -180,6 +181,11 @@ def an_import(cast: Cast) -> Arguments:
     kept = PromptImport.objects.create(project=cast.project, file_name="tides.jsonl")
     Prompt.objects.filter(pk=make_prompt(cast.project).pk).update(came_with=kept)
     return {**the_project(cast), "pk": kept.pk}
+
+
+def a_file(cast: Cast) -> Arguments:
+    job = FileImport.objects.create(project=cast.project, shape="trl", size=1)
+    return {**the_project(cast), "pk": job.pk}
 
 
 def a_report(cast: Cast) -> Arguments:
@@ -361,7 +367,6 @@ ROWS = {
     "api_reopen": row(POST=api(ADMINS)),
     # Whoever copies must be a site admin as well.
     "api_clone": row(POST=api(allowed())),
-    "api_imports": row(GET=api(ADMINS)),
     "api_datasets": row(GET=api(STAFF), POST=api(STAFF)),
     "api_dataset_matching": row(GET=api(STAFF)),
     "api_dataset": row(a_dataset, GET=api(STAFF)),
@@ -370,6 +375,8 @@ ROWS = {
     "api_dataset_file": row(a_dataset_file, GET=api(STAFF)),
     "api_freeze": row(a_freeze, GET=api(STAFF)),
     "api_cancel_freeze": row(a_freeze, POST=api(STAFF)),
+    "api_imports": row(GET=api(ADMINS), POST=api(ADMINS)),
+    "api_import_file": row(a_file, GET=api(ADMINS), POST=api(ADMINS)),
     "api_undo_import": row(an_import, GET=api(ADMINS), POST=api(ADMINS)),
     "api_take_down": row(POST=api(ADMINS)),
     "api_forget": row(POST=api(ADMINS)),
@@ -398,6 +405,13 @@ ROWS = {
     "imports": row(GET=ADMINS),
     "undo_import": row(an_import, GET=ADMINS, POST=ADMINS),
     "import_prompts": row(GET=ADMINS, POST=ADMINS),
+    "file_imports": row(GET=ADMINS, POST=ADMINS),
+    "file_import": row(a_file, GET=ADMINS),
+    "file_import_live": row(a_file, GET=ADMINS),
+    "start_file_import": row(a_file, POST=ADMINS),
+    "discard_file_import": row(a_file, POST=ADMINS),
+    "file_import_csv": row(a_file, GET=ADMINS),
+    "file_import_json": row(a_file, GET=ADMINS),
     # Agreement and datasets
     "agreement": row(GET=STAFF),
     "overview": row(GET=STAFF),

@@ -19,6 +19,7 @@ from tests.test_benchmarks import ROOT, bench
         ("consensus", ["Kemeny : choix", "Kemeny : all weak orders"]),
         ("dashboards", ["statements, /p/report/dashboard/", "CPU, /p/report"]),
         ("report", ["CPU, the whole report", "report : COPY", "at its peak"]),
+        ("importing", ["json.loads alone", "gzipped", "memory, at its peak"]),
     ],
 )
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

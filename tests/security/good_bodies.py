@@ -89,6 +89,7 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "take_prompt_down": _always(reason="A name.", confirmed="p1"),
     "undo_import": _always(),
     "import_prompts": _a_file,
+    "file_imports": lambda cast, place: {**_a_file(cast, place), "shape": "prompts"},
     "cancel_run": _always(),
     "cancel_freeze": _always(),
 }
@@ -124,4 +125,6 @@ NOTHING_TO_WRITE = {
     *("remove_second_factor", "rescue", "change_member_role", "revoke_member_token"),
     *("reopen_project", "clone_project", "forget_labeler"),
     *("api_reopen", "api_clone", "api_forget", "api_datasets"),
+    *("start_file_import", "discard_file_import"),  # forms of a button each
+    *("api_imports", "api_import_file"),  # the body is the file, whatever it holds
 }

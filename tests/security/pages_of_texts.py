@@ -41,6 +41,7 @@ PROJECT_PAGES = {
     "prompts": True,
     "imports": False,
     "import_prompts": True,
+    "file_imports": False,
     "agreement": True,
     "overview": True,
     "agreement_pictures": True,
@@ -61,6 +62,7 @@ THING_PAGES = {
     "prompt_consensus",
     "member_access",
     *("take_prompt_down", "forget_labeler", "undo_import"),
+    *("file_import", "file_import_live"),
 }
 # Files and data, and pages of people who are not signed in.
 NOT_PAGES = {
@@ -74,9 +76,10 @@ NOT_PAGES = {
     *("dashboard_csv", "dashboard_figure"),
     *("api_schema", "api_history", "api_compare"),
     *("api_agreement", "api_own_agreement"),
-    *("api_changes", "api_imports", "api_undo_import"),
+    *("api_changes", "api_imports", "api_undo_import", "api_import_file"),
     *("api_datasets", "api_dataset_matching", "api_dataset", "api_dataset_diff"),
     *("api_dataset_rankings", "api_dataset_file", "api_freeze"),
+    *("file_import_csv", "file_import_json"),
 }
 CANARY = "__xss"
 
@@ -93,6 +96,8 @@ def places(planted: Planted) -> dict[str, list[list[object]]]:
         "take_prompt_down": [[prompt.pk] for prompt in planted.prompts],
         "forget_labeler": [[labeler.pk] for labeler in planted.labelers],
         "undo_import": [],
+        "file_import": [],
+        "file_import_live": [],
         "dataset": [[planted.dataset.name]],
         "dataset_diff": [[planted.dataset.name]],
         "dataset_runs": [],
