@@ -3,6 +3,7 @@
 from typing import Any
 
 from annotation.models import Membership, Qualification, Role
+from annotation.prepared import instances
 from annotation.queue_statements import ASKING
 
 
@@ -20,7 +21,7 @@ def keys_of(labeler: Membership) -> dict[str, Any]:
 
 def asking(membership: Membership) -> Any:
     """The membership as it is now, with the columns of ASKING besides."""
-    [labeler] = Membership.objects.raw(ASKING, keys_of(membership))
+    [labeler] = instances(Membership, ASKING, keys_of(membership))
     labeler.project = membership.project
     return labeler
 

@@ -17,6 +17,7 @@ from annotation.models import (
     Prompt,
     Purpose,
 )
+from annotation.prepared import instances
 from annotation.queue_statements import KEEP
 from annotation.slots import (
     HELD,
@@ -71,7 +72,7 @@ def keep(assignment: int, labeler: int, *, shown: bool) -> Assignment | None:
         "shown": shown,
         "prefetch_lease": PREFETCH_LEASE,
     }
-    kept = next(iter(Assignment.objects.raw(KEEP, keys)), None)
+    kept = next(iter(instances(Assignment, KEEP, keys)), None)
     if kept is not None and kept.display_order is None:
         draw_order(kept)
     return kept

@@ -3,10 +3,14 @@
 Django writes the SQL of a queryset anew each time that it is run, which takes several
 times as long as running it. Here the queryset is written down with `Given` in the
 places of what differs, compiled at its first use, and run with values from then on.
+
+`instances` does for SQL of our own what `Model.objects.raw` does, and finds out only
+once which column is what.
 """
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection
@@ -94,3 +98,44 @@ class _Compiled:
             for convert in converters:
                 values[place] = convert(values[place], column, connection)
         return values
+
+
+def instances(model: type[M], sql: str, given: Mapping[str, Any]) -> list[M]:
+    """The rows of a statement, one query. Columns that are no field become attributes.
+
+    Fields whose columns are not among them are deferred. Raises TypeError for a field
+    that Django converts, as JSON is; ask for that by a queryset.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, given)
+        columns = tuple(column.name for column in cursor.description)
+        rows = cursor.fetchall()
+    layout = _layout(model, columns)
+    return [layout.instance(row) for row in rows]
+
+
+class _Layout:
+    """Where in a row the fields of a model stand, and what else is there."""
+
+    def __init__(self, model: type[Model], columns: Sequence[str]) -> None:
+        own = [
+            field for field in model._meta.concrete_fields if field.column in columns
+        ]
+        if any(field.get_db_converters(connection) for field in own):
+            raise TypeError(f"A field of {model.__name__} must be converted.")
+        self._model = model
+        self._names = [field.attname for field in own]
+        self._values = itemgetter(*(columns.index(field.column) for field in own))
+        known = {field.column for field in own}
+        self._others = [
+            (name, place) for place, name in enumerate(columns) if name not in known
+        ]
+
+    def instance(self, row: Sequence[Any]) -> Any:
+        made = self._model.from_db(DEFAULT_DB_ALIAS, self._names, self._values(row))
+        for name, place in self._others:
+            setattr(made, name, row[place])
+        return made
+
+
+_layout = cache(_Layout)

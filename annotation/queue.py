@@ -42,6 +42,7 @@ from annotation.models import (
     Qualification,
 )
 from annotation.overlap import OverlapIsBusyError, change_overlap, choose_overlap
+from annotation.prepared import instances
 from annotation.queue_statements import (
     LOCK_ABANDONED,
     LOCK_UNSEEN,
@@ -297,7 +298,7 @@ def _take_one_over(
         Membership.objects.select_for_update(no_key=True, of=("self",)).get(
             pk=labeler.pk
         )
-        found = Assignment.objects.raw(lock_lapsed, keys_of(labeler))
+        found = instances(Assignment, lock_lapsed, keys_of(labeler))
         lapsed = next(iter(found), None)
         if lapsed is None:
             return None
@@ -344,7 +345,7 @@ def _take_open(
         "prefetch_lease": PREFETCH_LEASE,
     }
     statement = TAKE_ANEW if anew else TAKE
-    taken = next(iter(Assignment.objects.raw(statement, keys)), None)
+    taken = next(iter(instances(Assignment, statement, keys)), None)
     if taken is not None and taken.display_order is None:
         draw_order(taken)
     return taken

@@ -19,6 +19,8 @@ from annotation import (
 )
 
 urlpatterns = [
+    # First, for Django tries one after another, and labelers ask the most by far.
+    path("", include("ranking.urls")),
     path("", views.home, name="home"),
     path("", include("annotation.account_urls")),
     path("livez", health.livez, name="livez"),
@@ -152,7 +154,6 @@ urlpatterns = [
         standing_pages.decide,
         name="decide_qualification",
     ),
-    path("", include("ranking.urls")),
     path("", include("rm_training.urls")),
 ]
 

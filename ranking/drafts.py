@@ -30,7 +30,6 @@ SET rev = rev + 1, content = %(content)s, saved_at = statement_timestamp()
 WHERE assignment_id = %(assignment)s AND rev = %(rev)s
 RETURNING rev, saved_at
 """
-CLEAR: Final = "DELETE FROM ranking_draft WHERE assignment_id = %s"
 
 
 class DraftConflictError(Exception):
@@ -133,9 +132,3 @@ def _content(by_letter: dict[str, Placement], note: str) -> Content:
         },
         "note": note,
     }
-
-
-def clear_draft(assignment: Assignment) -> None:
-    """The ranking is stored: its draft has done its service. One statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(CLEAR, [assignment.pk])

@@ -6,8 +6,10 @@ So the whole page is a frame (`ranking.templatetags.parts`) around these. A page
 has something to tell besides is written by the same template as a whole.
 """
 
+import re
 from collections.abc import Hashable
 from datetime import datetime
+from html import unescape
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -15,9 +17,7 @@ from django.contrib.messages import get_messages
 from django.http import HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
-from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
-from django.utils.text import Truncator
 
 from annotation.access import Member
 from annotation.models import Assignment, AssignmentState, SkipReason
@@ -28,6 +28,7 @@ from ranking.rank_page import Card, Contents, Kept, Problem, Turn, contents_of
 from ranking.templatetags.parts import frame
 
 TEMPLATE: Final = "ranking/rank.html"
+TAG: Final = re.compile("<[^>]*>")  # of HTML that we made
 EXCERPT: Final = 200  # characters of the prompt, for the line that stays in sight
 
 
@@ -168,7 +169,11 @@ def _card(card: Card, member: Member, contents: Contents) -> SafeString:
 
 
 def _excerpt(turns: list[Turn]) -> str:
-    return Truncator(strip_tags(turns[-1].html)).chars(EXCERPT) if turns else ""
+    """How the prompt's last message begins, without its markup."""
+    if not turns:
+        return ""
+    text = " ".join(unescape(TAG.sub("", turns[-1].html)).split())
+    return text if len(text) <= EXCERPT else f"{text[: EXCERPT - 1]}…"
 
 
 def _joined(pieces: Any) -> SafeString:

@@ -168,8 +168,12 @@ def _flags(project: Project, on: Collection[str]) -> tuple[Flag, ...]:
 
 def is_long(text: str) -> bool:
     """Whether a text has over 300 words, or over 40 lines of 75 characters."""
-    lines = sum(max(1, ceil(len(line) / LINE)) for line in text.splitlines())
-    return lines > TALL_TEXT or len(text.split()) > LONG_TEXT
+    lines = text.splitlines()
+    at_most = len(lines) + len(text) // LINE
+    return len(text.split()) > LONG_TEXT or (
+        at_most > TALL_TEXT
+        and sum(max(1, ceil(len(line) / LINE)) for line in lines) > TALL_TEXT
+    )
 
 
 def texts_of(assignment: Assignment, responses: Iterable[Response]) -> list[str]:

@@ -5,9 +5,11 @@ is stored.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.utils.serializer_helpers import BindingDict
 
 from annotation.models import SkipReason
 from ranking.asked import LONGEST_SEAL
@@ -38,13 +40,32 @@ class ByLetter(serializers.DictField):
 # --- What is taken ----------------------------------------------------------------
 
 
-class ClaimBody(serializers.Serializer[Any]):
+class Body(serializers.Serializer[Any]):
+    """A body of the labeler's flow, whose fields are made once and not for each body:
+    they keep nothing of what they check, and copying them takes longer than that."""
+
+    @property
+    def fields(self) -> BindingDict:
+        """Name → field, the same for all bodies of the class."""
+        return _fields_of(type(self))
+
+
+@cache
+def _fields_of(body: type[Body]) -> BindingDict:
+    their_owner = body()
+    fields = BindingDict(their_owner)
+    for name, field in their_owner.get_fields().items():
+        fields[name] = field
+    return fields
+
+
+class ClaimBody(Body):
     """`prefetch`: load the next prompt ahead, for two minutes."""
 
     prefetch = serializers.BooleanField(default=False)
 
 
-class Judgement(serializers.Serializer[Any]):
+class Judgement(Body):
     """What a labeler says: letter → rank (1 is best, equal is a tie), letter → rating
     (7 is best), letter → flags, and a note."""
 
@@ -122,7 +143,7 @@ class SubmitBody(Judgement):
         )
 
 
-class SkipBody(serializers.Serializer[Any]):
+class SkipBody(Body):
     """Why a prompt is not ranked; `text` is needed with the reason `other`."""
 
     reason = serializers.ChoiceField(SkipReason.choices)

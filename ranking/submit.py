@@ -25,7 +25,6 @@ from annotation.shown import as_shown
 from ranking import entry
 from ranking.asked import asked
 from ranking.desk import labeler_of
-from ranking.drafts import clear_draft
 from ranking.history import why_closed
 from ranking.models import (
     Ranking,
@@ -33,7 +32,7 @@ from ranking.models import (
     RefusedSubmission,
     RenderMode,
 )
-from ranking.placements import place
+from ranking.placements import insert
 from ranking.ratings import check_flags, check_note, check_ratings, contradictions
 from ranking.summaries import summarize
 from ranking.weak_order import check_complete, dense_ranks
@@ -155,8 +154,8 @@ def submit(*, membership: Membership, token: str, submission: Submission) -> Sub
     5. Close the assignment, which says whether the ranking counts; a late one is
        kept and marked. A withdrawal of the labeler's work locks the assignment too, so
        it sees this answer, or this answer sees it.
-    6. Insert the ranking and its placements, make the prompt's summary anew under its
-       lock, which step 1 took, and drop the draft; at commit a trigger checks that
+    6. Insert the ranking and its placements, drop the draft, and make the prompt's
+       summary anew under its lock, which step 1 took; at commit a trigger checks that
        every response is placed exactly once.
 
     Errors: Assignment.DoesNotExist for somebody else's token; IncompleteRanking with
@@ -279,7 +278,7 @@ def _insert(
     *,
     revises: list[Ranking],
 ) -> Submitted:
-    ranking = Ranking.objects.create(
+    ranking = Ranking(
         project_id=assignment.project_id,
         assignment=assignment,
         revises=revises[0] if revises else None,
@@ -293,10 +292,9 @@ def _insert(
         contradictions=contradictions(submission.ratings, submission.ranks),
         telemetry=dict(submission.telemetry),
     )
-    place(ranking, submission.said, shown)
+    insert(ranking, submission.said, shown)
     if assignment.prompt.purpose == Purpose.WORK:
         summarize(assignment.prompt_id)
-    clear_draft(assignment)
     entry.answered(ranking)
     return Submitted(ranking=ranking)
 

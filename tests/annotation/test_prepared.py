@@ -10,7 +10,7 @@ from django.db.models.functions import Concat
 from django.test.utils import CaptureQueriesContext
 
 from annotation.models import Assignment, Membership, Project, Prompt, Response
-from annotation.prepared import Given, Prepared
+from annotation.prepared import Given, Prepared, instances
 from tests.conftest import make_prompt
 
 pytestmark = pytest.mark.django_db
@@ -105,3 +105,35 @@ def test_a_lock_is_kept(
     with django_assert_num_queries(1) as asked:
         assert len(prepared.run(prompt=prompt.pk)) == 2
     assert asked.captured_queries[0]["sql"].endswith("FOR NO KEY UPDATE")
+
+
+# --- SQL of our own ---------------------------------------------------------------
+
+OPEN_SLOTS = """
+SELECT slot + 1 AS number, assignment.* FROM annotation_assignment assignment
+WHERE prompt_id = %(prompt)s ORDER BY slot
+"""
+
+
+def test_rows_of_a_statement_are_those_of_the_queryset(prompt: Prompt) -> None:
+    found = instances(Assignment, OPEN_SLOTS, {"prompt": prompt.pk})
+    assert [vars(row).pop("number") for row in found] == [1, 2]
+    assert by_key(found) == by_key(Assignment.objects.filter(prompt=prompt))
+    assert not found[0]._state.adding
+
+
+def test_columns_that_a_statement_leaves_out_are_deferred(prompt: Prompt) -> None:
+    some = "SELECT slot, id FROM annotation_assignment WHERE prompt_id = %(prompt)s"
+    row, _ = instances(Assignment, some, {"prompt": prompt.pk})
+    assert "token" in row.get_deferred_fields()
+    assert row.token == Assignment.objects.get(pk=row.pk).token
+
+
+def test_a_statement_that_finds_nothing_makes_no_instance(prompt: Prompt) -> None:
+    assert instances(Assignment, OPEN_SLOTS, {"prompt": prompt.pk + 1}) == []
+
+
+def test_a_field_that_would_have_to_be_converted_is_refused(prompt: Prompt) -> None:
+    everything = "SELECT * FROM annotation_prompt WHERE id = %(prompt)s"
+    with pytest.raises(TypeError, match="converted"):
+        instances(Prompt, everything, {"prompt": prompt.pk})

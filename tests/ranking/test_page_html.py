@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Callable
-from html import escape
+from html import escape, unescape
+from math import ceil
 
 import pytest
 from django.test import Client
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from annotation.models import Assignment, Membership, Project
 from ranking import page_html
 from ranking.drafts import save_draft
+from ranking.rank_page import is_long
 from ranking.templatetags import parts
 from tests.conftest import make_prompt
 
@@ -119,6 +123,30 @@ def test_nothing_that_people_write_breaks_out_of_a_page(
     assert page.count("</textarea>") == page.count("<textarea")
     for text in (HOSTILE, HOSTILE[:40], f"{HOSTILE}@example.org"):
         assert escape(text) in page
+
+
+def test_the_line_that_stays_in_sight_shows_what_the_prompt_says(
+    project: Project, alice: Membership, signed_in: SignedIn
+) -> None:
+    make_prompt(project, "**a** < b & _c_ > d " + 36 * "word ")
+    _, page = opened(signed_in(alice))
+    [line] = re.findall(r'<span class="excerpt" dir="auto">([^<]*)</span>', page)
+    assert unescape(line).startswith("Question a < b & c > d word word")
+    assert len(unescape(line)) == 200
+    assert line.endswith("…")
+
+
+@given(st.text(alphabet="ab \n\r\u2028", max_size=60), st.integers(1, 80))
+@example("a", 75 * 40)
+@example("a", 75 * 40 + 1)
+@example("\n", 40)
+@example("\n", 41)
+@example("a ", 300)
+@example("a ", 301)
+def test_a_text_is_long_from_300_words_or_40_lines_on(text: str, times: int) -> None:
+    text *= times
+    lines = sum(max(1, ceil(len(line) / 75)) for line in text.splitlines())
+    assert is_long(text) == (lines > 40 or len(text.split()) > 300)
 
 
 def test_no_mark_of_a_place_is_left_on_a_page(

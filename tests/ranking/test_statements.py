@@ -121,21 +121,21 @@ def test_looking_at_a_page_takes_three_statements(her: Client) -> None:
         assert her.get(address).status_code == 200
 
 
-def test_a_submission_by_script_takes_twelve_statements(her: Client) -> None:
+def test_a_submission_by_script_takes_ten_statements(her: Client) -> None:
     """Session with user, membership; BEGIN, assignment, rankings, responses, UPDATE,
-    two INSERTs, the prompt's summary, DELETE of the draft, COMMIT."""
+    INSERT, the prompt's summary, COMMIT."""
     her.post(CLAIM)
-    submit_with_a_draft(her, most=12)
+    submit_with_a_draft(her, most=10)
 
 
-def test_a_submission_by_form_takes_twelve_and_the_next_claim_two(her: Client) -> None:
+def test_a_submission_by_form_takes_ten_and_the_next_claim_two(her: Client) -> None:
     her.post(CLAIM)
     save_draft(her)
     fields: dict[str, Any] = {"submission_uuid": str(uuid4()), "note": "Close."}
     for letter, rank in RANKS.items():
         fields |= {f"tier_{letter}": str(rank), f"rating_{letter}": "4"}
     address = f"/p/tides/rank/{held()}/"
-    with at_most(12 + 2):
+    with at_most(10 + 2):
         assert her.post(address, fields).status_code == 302
 
 

@@ -29,7 +29,7 @@ from ranking import submit as submitting
 from ranking.filters import Filters
 from ranking.imports import import_rankings
 from ranking.models import PromptSummary, Ranking, RankingStatus
-from ranking.placements import place
+from ranking.placements import insert
 from ranking.submit import Submission, submit
 from ranking.summaries import lock_and_summarize, summarize, tallies_of
 from ranking.takedown import forget, take_down
@@ -349,11 +349,11 @@ def test_two_submissions_at_once_are_both_in_the_row(
     """Whoever is first waits with their placements until the other one waits."""
 
     def slowly(*given: Any) -> None:
-        place(*given)
+        insert(*given)
         first_waits()
 
     first_waits = once(wait_until_somebody_waits)
-    monkeypatch.setattr(submitting, "place", slowly)
+    monkeypatch.setattr(submitting, "insert", slowly)
     assert after_two_submissions(project, alice, bob).rankings == 2
     assert_summaries_are_right(project)
 
@@ -374,7 +374,7 @@ def test_without_the_prompts_lock_one_of_two_would_be_lost(
         return found.get(labeler=membership, token=token)
 
     def slowly(*given: Any) -> None:
-        place(*given)
+        insert(*given)
         both_have_placed()
 
     def summarize_slowly(prompt: int) -> None:
@@ -384,7 +384,7 @@ def test_without_the_prompts_lock_one_of_two_would_be_lost(
     both_have_placed = together(2)
     first_waits = once(wait_until_somebody_waits)
     monkeypatch.setattr(queue, "lock_for_answer", own_row_only)
-    monkeypatch.setattr(submitting, "place", slowly)
+    monkeypatch.setattr(submitting, "insert", slowly)
     monkeypatch.setattr(submitting, "summarize", summarize_slowly)
     assert after_two_submissions(project, alice, bob).rankings == 1
     assert Ranking.objects.count() == 2
