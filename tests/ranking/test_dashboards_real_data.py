@@ -23,7 +23,7 @@ from ranking.filters import Filters
 from ranking.summaries import tallies_of
 from ranking.tallies import Tallies
 from tests.ranking.test_agreement_report import pandalm
-from tests.ranking.test_interval_coverage import (
+from tests.chaos.test_interval_coverage import (
     AGREEMENTS,
     PROJECTS,
     PROMPTS,
