@@ -38,7 +38,7 @@ browser: install
 	$(BIN)/python -m tests.browser
 
 test: install browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff format --check .
@@ -49,10 +49,23 @@ lint: install
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	git ls-files -z -- 'templates/*.html' | xargs -0 $(BIN)/djade --target-version 5.2 --check
 
+# First what may run side by side, then by itself what kills, measures, or takes a
+# machine of its own.
 # make chaos ONLY=tests/chaos/test_killed_web.py
+CHAOS = $(BIN)/python -m pytest -o addopts=--import-mode=importlib \
+  --durations=0 --durations-min=1
+ALONE := $(addprefix tests/chaos/test_,killed_web.py killed_database.py wrong_clocks.py \
+  timing_of_refusals.py costly_texts.py benchmarks_run.py three_months_of_work.py demo.py)
 chaos: install browser
-	$(BIN)/python -m pytest $(or $(ONLY),tests/chaos) -o addopts=--import-mode=importlib \
-	  --durations=0 --durations-min=1
+ifdef ONLY
+	$(CHAOS) $(ONLY)
+else
+	failed=0; \
+	$(CHAOS) tests/chaos $(addprefix --ignore=,$(ALONE)) \
+	  -n 2 --dist loadfile --no-loadscope-reorder || failed=1; \
+	$(CHAOS) $(wildcard $(ALONE)) || failed=1; \
+	exit $$failed
+endif
 
 # make bench ONLY="cycle first_key"
 bench: install browser

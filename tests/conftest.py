@@ -7,10 +7,10 @@ is signed in and belongs to another project.
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
@@ -32,15 +32,59 @@ from tests.real_data import real_data
 
 __all__ = ["real_data"]
 
+# A window of the whole Chromium comes with two renderers more than its page needs, a
+# spare one and that of its address bar: more than half of what a window costs. The
+# others are Playwright's own, as the last switch of this name is the one that counts.
+OFF: Final = ",".join(
+    (
+        *(
+            "SpareRendererForSitePerProcess",
+            "WebUIOmniboxPopup",
+            "WebUIOmniboxAimPopup",
+        ),
+        *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose"),
+        *("HttpsUpgrades", "HttpsFirstBalancedModeAutoEnable", "LensOverlay"),
+        *("MediaRouter", "PaintHolding", "ThirdPartyStoragePartitioning"),
+        *("AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints", "AimEnabled"),
+        *("NetworkTimeServiceQuerying", "PreconnectToSearch"),
+    )
+)
+
 # For `make fuzz`: pytest --hypothesis-profile=long
 hypothesis_settings.register_profile(
     "long", max_examples=300, stateful_step_count=50, print_blob=True, deadline=None
 )
 
 
+# The files that take longest, the longest first: begun last, one of them would keep one
+# worker busy when the other has nothing left to do.
+LONGEST: Final = (
+    "test_stored_scripts_in_full.py",
+    "test_whole_job_with_smollm2.py",
+    "test_whole_job.py",
+    "test_reading_aids.py",
+    "test_names_are_kept.py",
+    "test_all_pages.py",
+    "test_rank_page_states.py",
+    "test_rank_page_outbox.py",
+    "test_embedded.py",
+    "test_rate_then_rank.py",
+    "test_rank_page_keys.py",
+    "test_secrets_in_the_database.py",
+    "test_pages.py",
+    "test_access_matrix.py",
+    "test_dashboard_pages.py",
+    "test_stored_scripts.py",
+    "test_rank_page_for_everybody.py",
+)
+RANK: Final = {name: place for place, name in enumerate(LONGEST)}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A browser test that fails is tried once more, as a window may stand still on busy
-    cores; what passed only then is named in the summary, to be looked into."""
+    """The longest files come first. A browser test that fails is tried once more, as a
+    window may stand still on busy cores; what passed only then is named in the summary,
+    to be looked into."""
+    items.sort(key=lambda item: RANK.get(item.path.name, len(RANK)))
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.flaky(reruns=1))
@@ -80,7 +124,11 @@ def browser_type_launch_args(
     return browser_type_launch_args | {
         "executable_path": chromium,
         # The sandbox needs rights that a container's root does not have.
-        "args": ["--no-sandbox", "--disable-dev-shm-usage"],
+        "args": [
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            f"--disable-features={OFF}",
+        ],
     }
 
 
@@ -113,8 +161,27 @@ def make_prompt(
     return prompt
 
 
+@pytest.fixture(scope="module")
+def stored_for_this_file(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """What fixtures of a whole file store after this one is there for all its tests;
+    what a test itself changes is undone at its end, as ever."""
+    around_all = transaction.atomic()
+    # As a test's own: what must be durable may stand within.
+    around_all._from_testcase = True  # type: ignore[attr-defined]
+    with django_db_blocker.unblock(), around_all:
+        yield
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
 def project(db: None) -> Project:
+    return make_project()
+
+
+def make_project() -> Project:
+    """The project of the cast, without anybody in it."""
     project = Project.objects.create(slug="tides", title="Tides", overlap=2)
     Instructions.objects.create(project=project, version=1, text="Be fair.")
     return project

@@ -117,6 +117,10 @@ class Cast:
 
 @pytest.fixture
 def cast(project: Project) -> Cast:
+    return make_cast(project)
+
+
+def make_cast(project: Project) -> Cast:
     """`labeler` is alice and `other` is bob; the site admin belongs nowhere."""
     elsewhere = Project.objects.create(slug="elsewhere", title="Elsewhere")
     return Cast(

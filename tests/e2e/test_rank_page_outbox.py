@@ -1,6 +1,7 @@
 """A ranking that was made arrives: dead network, busy server, other tabs and people."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -32,13 +33,21 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 RANKS = "331425617"
 WAITS = "Saved on this device, will be sent."
-# Notes when the page sends a submission.
+# On the server, not on this device alone.
+SAVED = re.compile(r"· saved \d\d:\d\d$")
+# Notes when the page sends a submission, and after which pauses it means to try again.
 NOTE_SENDING = """
 window.sent = [];
+window.pauses = [];
 const send = window.fetch;
 window.fetch = (address, how) => {
   if (String(address).endsWith("/submit")) window.sent.push(Date.now());
   return send(address, how);
+};
+const later = window.setTimeout;
+window.setTimeout = (call, pause, ...more) => {
+  if (call.name === "flush") window.pauses.push(pause);
+  return later(call, pause, ...more);
 };
 """
 
@@ -123,11 +132,13 @@ def test_a_reload_while_it_waits_loses_nothing(nine: Visit) -> None:
 
 
 def with_its_own_clock(project: Project, window: Visit) -> Page:
-    """A window whose time the test makes, with a prompt of nine."""
+    """A window whose time the test alone makes, with a prompt of nine."""
     make_prompt(project, k=9)
     window.page.clock.install()
     window.page.add_init_script(NOTE_SENDING)
-    return started(window).page
+    page = started(window).page
+    page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 60)
+    return page
 
 
 def sendings(page: Page, count: int) -> list[float]:
@@ -141,11 +152,13 @@ def test_it_is_tried_again_after_longer_and_longer_pauses(
     window = visit(alice)
     page = with_its_own_clock(project, window)
     queued(window)
-    for number, seconds in enumerate([1, 2, 4, 8, 16, 32, 60, 60], start=2):
+    for number, seconds in enumerate([1, 2, 4, 8, 16, 32, 60, 60], start=1):
+        eventually(page, f"window.pauses.length === {number}")
+        assert 800 * seconds <= page.evaluate("window.pauses.at(-1)") < 1_200 * seconds
         page.clock.run_for(1_200 * seconds)
-        times = sendings(page, number)
-        assert len(times) == number
-        assert 800 * seconds <= times[-1] - times[-2] < 1_200 * seconds + 3_000
+        times = sendings(page, number + 1)
+        assert len(times) == number + 1
+        assert 800 * seconds <= times[-1] - times[-2] <= 1_200 * seconds
     window.said.clear()
 
 
@@ -279,6 +292,25 @@ def test_signing_out_sends_first_and_asks_if_it_cannot(nine: Visit) -> None:
     nine.said.clear()
 
 
+def test_a_draft_that_is_being_saved_while_somebody_signs_out_goes_too(
+    nine: Visit,
+) -> None:
+    """Its answer comes after signing out began, and before the page is left."""
+    page = nine.page
+    held: list[Route] = []
+    page.route("**/draft", lambda route: held.append(route))
+    page.evaluate("HTMLFormElement.prototype.submit = () => { window.left = true; }")
+    with page.expect_request("**/draft"):
+        press(page, "1")
+    page.evaluate("document.querySelector('.sign-out').requestSubmit()")
+    eventually(page, "window.left === true")
+    [draft] = held
+    draft.continue_()
+    expect(page.locator("#saved")).to_have_text(SAVED)
+    page.evaluate("dispatchEvent(new Event('pagehide'))")
+    assert drafts(page) == []
+
+
 def test_leaving_is_questioned_only_while_something_waits(nine: Visit) -> None:
     page = nine.page
     asked: list[str] = []
@@ -290,7 +322,7 @@ def test_leaving_is_questioned_only_while_something_waits(nine: Visit) -> None:
     page.on("dialog", leave)
     press(page, "1")
     # Else the draft that the page sends while it goes meets that of the next page.
-    expect(page.locator("#saved")).to_contain_text("saved")
+    expect(page.locator("#saved")).to_have_text(SAVED)
     page.reload()
     expect(page.locator("html.scripted")).to_be_attached()
     assert asked == []
@@ -299,9 +331,12 @@ def test_leaving_is_questioned_only_while_something_waits(nine: Visit) -> None:
     page.route(SUBMIT, busy)
     press(page, "Enter")
     alert(page, WAITS)
-    page.unroute(SUBMIT)
-    page.reload()
+    page.reload()  # the server is busy all the while: what is tried again waits on
     assert asked == ["beforeunload"]
+    page.unroute(SUBMIT)
+    wake(page)
+    expect(page.get_by_role("heading", name="Nothing left to rank")).to_be_visible()
+    assert stored() == "1" + RANKS[1:]
     nine.said.clear()
 
 

@@ -22,14 +22,14 @@ from ranking.evidence import POOL, gather, pooled_questions
 from ranking.filters import Filters
 from ranking.summaries import tallies_of
 from ranking.tallies import Tallies
-from tests.ranking.test_agreement_report import pandalm
-from tests.ranking.test_interval_coverage import (
+from tests.chaos.test_interval_coverage import (
     AGREEMENTS,
     PROJECTS,
     PROMPTS,
     setting_of,
     share_that_holds,
 )
+from tests.ranking.test_agreement_report import pandalm
 from tests.simulated_labelers import Labeler, expected_agreement, noise_for, simulate
 
 __all__ = ["pandalm"]

@@ -8,15 +8,13 @@ work: pages, files, figures and the API, those that are added later too.
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
 import time_machine
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
-from pytest_django.fixtures import Settings
 
 from annotation.models import Assignment, Membership, Role, User
 from ranking.datasets import freeze
@@ -27,7 +25,7 @@ from ranking.pictures import PICTURES
 from ranking.summaries import lock_and_summarize
 from ranking.withdrawal import withdraw
 from rm_training.models import TrainingRun
-from tests.conftest import make_member, make_prompt
+from tests.conftest import make_member, make_project, make_prompt
 from tests.e2e.furnished import ORDERS, furnish
 from tests.ranking.rows import store_ranking
 from tests.test_access_matrix import (
@@ -48,15 +46,14 @@ from tests.test_access_matrix import (
     an_unknown_link,
     an_unknown_reset,
     browser_of,
-    cast,
     finish,
+    make_cast,
     nothing,
     the_labelers_assignment,
     the_labelers_token,
     the_project,
 )
 
-__all__ = ["cast"]
 pytestmark = pytest.mark.django_db
 
 # What the names and addresses of all labelers have in common, and nothing else has.
@@ -78,11 +75,23 @@ def clock_stands_still() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def worked(cast: Cast, settings: Settings, tmp_path: Path) -> Cast:
+@pytest.fixture(scope="module")
+def worked_once(
+    stored_for_this_file: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cast]:
     """Weeks of work by people whose names can be told, one of them imported, one
     withdrawn, one chosen by name for a dataset."""
-    settings.VAR_DIR = tmp_path
+    with override_settings(VAR_DIR=tmp_path_factory.mktemp("var")):
+        yield work(make_cast(make_project()))
+
+
+@pytest.fixture
+def worked(worked_once: Cast, db: None) -> Cast:
+    return worked_once
+
+
+def work(cast: Cast) -> Cast:
+    """The same people, after it."""
     furnish(cast)
     user = cast.user("admin")
     assert user is not None

@@ -97,7 +97,8 @@ export function watch(onArrival) {
     const unsent = waiting().length;
     if (unsent && !confirm(words("signOut", plural("unsent", unsent)))) return;
     window.onbeforeunload = null;
-    clearDrafts(() => true);
+    // Not before: a draft that is being saved is kept here again once that is answered.
+    on("pagehide", () => clearDrafts(() => true));
     event.target.submit();
   };
   showCount();
