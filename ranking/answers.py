@@ -118,7 +118,7 @@ def answers_by_labeler(own: Worked, beside: Worked) -> dict[int, Answers]:
 
 def answers(own: Worked, beside: Worked) -> Answers:
     """The same of all labelers together, row by row."""
-    signs, k = _signs(own.ranks), (own.ranks > 0).sum(axis=1)
+    signs, k = _signs(own.ranks), own.k
     pairs = k * (k - 1) // 2
     shown = own.shown[:, 0] > 0
     mid_ranks = _mid_ranks(own, shown & (k > 1))
@@ -128,7 +128,7 @@ def answers(own: Worked, beside: Worked) -> Answers:
         repeat=own.repeat,
         at=(own.first_at - EPOCH).astype(np.int64) / 1_000_000,
         words=(own.asked + own.lengths.sum(axis=1)) / CHARACTERS_PER_WORD,
-        seconds=own.seconds,
+        seconds=own.spent,
         k=k,
         pairs=pairs,
         ties=pairs - _strict(signs),
@@ -184,8 +184,7 @@ def _beside_others(
     agree, comparable = _alike(signs[:, mine], their_signs[:, theirs])
     met, n = np.bincount(mine, minlength=len(own)), len(own)
     sized, longer = _sized(their_signs, beside.lengths)
-    k = (beside.ranks > 0).sum(axis=1)
-    ties = k * (k - 1) // 2 - _strict(their_signs)
+    ties = beside.k * (beside.k - 1) // 2 - _strict(their_signs)
     return {
         "agree": _summed(mine, agree, n),
         "comparable": _summed(mine, comparable, n),

@@ -20,6 +20,8 @@ DRAWS = 1_000
 SEED = 20_220_304  # fixed, so that a report can be repeated; any number would do
 LEVEL = 0.95
 
+# Groups times prompts that are looked up in a table: 32 MB for each.
+MOST_CELLS = 4_000_000
 # Weights held at once: 3 MB, 100 draws of 33,000 prompts.
 _WEIGHTS_AT_ONCE = 3_300_000
 
@@ -58,23 +60,33 @@ def counts_by_group(
 ) -> dict[int, PromptCounts]:
     """`prompt_counts` for the rows of each group, by the value of `group (n,)`.
 
-    Sorted by group. One sort serves any number of groups.
+    Sorted by group.
     """
-    order = np.lexsort([prompt, group])
-    group, prompt = group[order], prompt[order]
-    new_group = np.diff(group, prepend=group[:1] - 1) != 0
-    cells = np.flatnonzero(new_group | (np.diff(prompt, prepend=-1) != 0))
-    if not cells.size:
+    if not group.size:
         return {}
-    sums = [np.add.reduceat(column[order], cells) for column in columns]
-    counts, prompts = np.array(sums, np.float64), prompt[cells]
-    starts = np.flatnonzero(new_group[cells])
+    names, code = _occurring(group - group.min(), int(np.ptp(group)) + 1)
+    names = names + group.min()
+    width = int(prompt.max()) + 1
+    cells, place = _occurring(code * width + prompt, len(names) * width)
+    counts = np.array([np.bincount(place, weights=c) for c in columns])
+    ends = np.searchsorted(cells, np.arange(1, len(names) + 1) * width)
+    parts = np.split(cells % width, ends[:-1]), np.split(counts, ends[:-1], axis=1)
     return {
-        int(name): PromptCounts(prompts[a:b], counts[:, a:b])
-        for name, a, b in zip(
-            group[cells[starts]], starts, [*starts[1:], len(cells)], strict=True
-        )
+        int(name): PromptCounts(prompts, some)
+        for name, prompts, some in zip(names, *parts, strict=True)
     }
+
+
+def _occurring(numbers: IntArray, end: int) -> tuple[IntArray, IntArray]:
+    """The numbers from 0 to `end` that occur, sorted, and each one's place among them.
+
+    By a table of all that could; sorted where that would be too large.
+    """
+    if end > MOST_CELLS:
+        found, place = np.unique(numbers, return_inverse=True)
+        return found, place
+    occurs = np.bincount(numbers, minlength=end) > 0
+    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[numbers]
 
 
 def bootstrap_totals(

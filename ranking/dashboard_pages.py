@@ -28,9 +28,9 @@ from ranking.dashboard_sums import (
     answered,
     names_of,
     source_of,
-    tags_of,
 )
 from ranking.forecast import forecast
+from ranking.judgements import tags
 from ranking.pictures import OF_AGREEMENT, OF_HABITS
 from ranking.pictures import throughput as throughput_picture
 from ranking.queue_health import done_by_day, work_of
@@ -106,7 +106,7 @@ def agreement_pictures(member: Member) -> HttpResponse:
 
 def _agreement(asked: Asked) -> HttpResponse:
     names = names_of(asked)
-    source = source_of(asked, names=names, tags=tags_of(asked))
+    source = source_of(asked, names=names, tags=tags(asked.member.project))
     headline = source.overall
     people = vs_others(asked.tallies, names)
     context = asked.context | {

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from django.db import connection
 from django.http import HttpResponse
 from django.shortcuts import render
 
@@ -22,11 +21,6 @@ from ranking.summaries import tallies_of
 from ranking.tallies import Tallies
 
 READERS: Final = (Role.RESEARCHER, Role.ADMIN)
-TAGS: Final = """
-SELECT tag, string_agg(int8send(prompt.id), '')
-FROM annotation_prompt prompt, unnest(prompt.tags) AS tag
-WHERE prompt.project_id = %s GROUP BY tag
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +77,3 @@ def names_of(asked: Asked) -> dict[int, str]:
     return distinct_names(
         found.values(), lambda labeler: labeler.project.pseudonym(labeler.pk)
     )
-
-
-def tags_of(asked: Asked) -> dict[str, IntArray]:
-    """Keys of the prompts that carry each tag. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(TAGS, [asked.member.project.pk])
-        return {
-            tag: np.frombuffer(keys, ">i8").astype(np.int64)
-            for tag, keys in cursor.fetchall()
-        }

@@ -16,16 +16,12 @@ from ranking.entry import scores_of
 from ranking.estimates import Document
 from ranking.evidence import GoldScore
 from ranking.filters import Filters, gold_rankings, rankings_that_count
-from ranking.judgements import (
-    Judgements,
-    judgements,
-    more_memory,
-    rank_table,
-    responses,
-    tags,
-)
+from ranking.judgements import Judgements, judgements, rank_table, tags
 from ranking.own_agreement import vs_others
+from ranking.quality_rows import matching, worked_of
 from ranking.rank_table import IntArray
+from ranking.summaries import withdrawn_labelers
+from ranking.worked import rank_tables
 
 Naming = Callable[[Membership], str]
 
@@ -34,21 +30,22 @@ def agreement_report(
     project: Project, filters: Filters, *, name: Naming | None = None
 ) -> dict[str, Any]:
     """The report of all rankings that `filters` leave; `name` says what labelers are
-    called in it (their names by default, pseudonyms for researchers). Six queries.
+    called in it (their names by default, pseudonyms for researchers). Five queries.
+
+    It is made of the prompts' summary rows, which hold all that it looks at.
     """
-    with more_memory():
-        found = judgements(rankings_that_count(project, filters, with_repeats=True))
-        labelers, prompts = _distinct(found, "labeler"), _distinct(found, "prompt")
-        known = responses(prompts)
+    worked = worked_of(project, filters)
+    found = worked.only(matching(worked, filters, withdrawn_labelers(project)))
+    labelers = np.unique(found.labeler)
     members = Membership.objects.select_related("project").in_bulk(labelers.tolist())
     names = distinct_names(members.values(), name or (lambda member: member.name))
     return agreement.report(
-        [rank_table(rows, labelers, known[rows.k]) for rows in found],
+        rank_tables(found, labelers),
         labelers=[names[pk] for pk in labelers.tolist()],
         project=project.slug,
         filters=filters.as_json(project),
-        tags=tags(prompts),
-        gold=_gold(project, filters, labelers.tolist()),
+        tags=tags(project),
+        gold=gold_scores(project, filters, labelers.tolist()),
     )
 
 
@@ -83,7 +80,7 @@ def _distinct(found: Sequence[Judgements], column: str) -> IntArray:
     return np.unique(np.concatenate([nothing, *(getattr(f, column) for f in found)]))
 
 
-def _gold(
+def gold_scores(
     project: Project, filters: Filters, labelers: Sequence[int]
 ) -> Iterator[GoldScore]:
     """How the labelers of the report did where the right order is known."""

@@ -5,15 +5,14 @@ more than all the statistics together, so Postgres packs each column of all rank
 with the same K into one binary string, which NumPy reads as it is.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import connection
 from numpy.typing import NDArray
 
+from annotation.models import Project
 from ranking.models import RankingQuerySet
 from ranking.rank_table import FloatArray, IntArray, RankTable
 from ranking.weeks import iso_weeks
@@ -52,22 +51,10 @@ COUNTED: Final = (
     "active_seconds",
     "assignment__display_order",
 )
-MORE_MEMORY: Final = "SET LOCAL work_mem = '64MB'"
-RESPONSES: Final = """
-    WITH sized AS (
-        SELECT prompt_id, count(*)::int AS k,
-               string_agg(int8send(id), ''::bytea
-                          ORDER BY external_id COLLATE "C") AS ids,
-               string_agg(int4send(characters), ''::bytea
-                          ORDER BY external_id COLLATE "C") AS lengths
-        FROM annotation_response WHERE prompt_id = ANY(%s) GROUP BY prompt_id)
-    SELECT k, string_agg(int8send(prompt_id), ''), string_agg(ids, ''),
-           string_agg(lengths, '')
-    FROM sized GROUP BY k
-"""
 TAGS: Final = """
-    SELECT tag, array_agg(id)
-    FROM annotation_prompt, unnest(tags) AS tag WHERE id = ANY(%s) GROUP BY tag
+    SELECT tag, string_agg(int8send(prompt.id), '')
+    FROM annotation_prompt prompt, unnest(prompt.tags) AS tag
+    WHERE prompt.project_id = %s GROUP BY tag
 """
 POSTGRES_EPOCH: Final = np.datetime64("2000-01-01T00:00:00", "us")
 # What array_send writes: a header, then length and value of each element.
@@ -97,122 +84,60 @@ class Judgements:
         return int(self.ranks.shape[1])
 
 
-@dataclass(frozen=True, eq=False)
-class Responses:
-    """The responses of prompts with K of them, by outside id.
-
-    `place (m, K)`: where each stands among the prompt's responses in the order of
-    their keys. `lengths (m, K)`: characters. `prompt (m,)` is sorted.
-    """
-
-    prompt: IntArray
-    place: IntArray
-    lengths: IntArray
-
-
-@contextmanager
-def more_memory() -> Iterator[None]:
-    """A transaction for queries that look at a whole project, so that Postgres need
-    not hash and sort through files. One statement."""
-    with transaction.atomic(savepoint=False):
-        with connection.cursor() as cursor:
-            cursor.execute(MORE_MEMORY)
-        yield
-
-
 def judgements(rankings: RankingQuerySet) -> list[Judgements]:
     """All of these rankings, by K. One query."""
     sql, parameters = rankings.values_list(*COUNTED).query.sql_with_params()
-    rows = _fetched(RANKINGS.replace("{counted}", sql), parameters)
+    rows = fetched(RANKINGS.replace("{counted}", sql), parameters)
     return [_judgements(*row) for row in rows]
 
 
 def _judgements(k: int, *columns: bytes) -> Judgements:
     ranks, prompt, labeler, repeat, version, moment, seconds, order = columns
     shown = np.dtype([("header", ARRAY_HEADER), ("cells", ARRAY_CELL, (k,))])
-    since = _read(moment, ">i8").astype("timedelta64[us]")
+    since = read(moment, ">i8").astype("timedelta64[us]")
     return Judgements(
-        ranks=_read(ranks, ">i2").reshape(-1, k),
-        prompt=_read(prompt, ">i8"),
-        labeler=_read(labeler, ">i8"),
-        repeat=_read(repeat, ">i2"),
-        version=_read(version, ">i4"),
+        ranks=read(ranks, ">i2").reshape(-1, k),
+        prompt=read(prompt, ">i8"),
+        labeler=read(labeler, ">i8"),
+        repeat=read(repeat, ">i2"),
+        version=read(version, ">i4"),
         week=iso_weeks(POSTGRES_EPOCH + since),
-        seconds=_read(seconds, ">f8"),
+        seconds=read(seconds, ">f8"),
         order=np.frombuffer(order, shown)["cells"]["value"].astype(np.int16),
     )
 
 
-def responses(prompts: IntArray) -> dict[int, Responses]:
-    """The responses of these prompts, by K. One query."""
-    return {
-        k: _responses(k, *columns)
-        for k, *columns in _fetched(RESPONSES, [prompts.tolist()])
-    }
+def tags(project: Project) -> dict[str, IntArray]:
+    """Keys of the prompts that carry each tag, ranked or not. One query."""
+    return {tag: read(keys, ">i8") for tag, keys in fetched(TAGS, [project.pk])}
 
 
-def _responses(k: int, prompt: bytes, ids: bytes, lengths: bytes) -> Responses:
-    prompts = _read(prompt, ">i8")
-    order = np.argsort(prompts)
-    keys = _read(ids, ">i8").reshape(-1, k)[order]
-    return Responses(
-        prompt=prompts[order],
-        place=np.argsort(np.argsort(keys, axis=1), axis=1),
-        lengths=_read(lengths, ">i4").reshape(-1, k)[order],
-    )
-
-
-def tags(prompts: IntArray) -> dict[str, list[int]]:
-    """Which of these prompts carry each tag. One query."""
-    return dict(_fetched(TAGS, [prompts.tolist()]))
-
-
-def rank_table(
-    rows: Judgements, labelers: IntArray, known: Responses | None = None
-) -> RankTable:
+def rank_table(rows: Judgements, labelers: IntArray) -> RankTable:
     """What the statistics take; `labelers` are the sorted ids that they count.
 
-    Without the responses the columns stand in the order of the responses' keys, and
-    neither their lengths nor their places on the page are known.
+    The columns stand in the order of the responses' keys, and neither lengths nor
+    places on the page are known.
     """
-    ranks, positions, lengths = rows.ranks, None, None
-    if known is not None:
-        at = np.searchsorted(known.prompt, rows.prompt)
-        ranks = np.take_along_axis(ranks, known.place[at], axis=1)
-        positions, lengths = _positions(rows.order), known.lengths[at]
     return RankTable(
-        ranks=ranks,
+        ranks=rows.ranks,
         cluster=rows.prompt,
         labeler=np.searchsorted(labelers, rows.labeler),
         repeat=rows.repeat,
         version=rows.version,
         week=rows.week,
         seconds=rows.seconds,
-        positions=positions,
-        lengths=lengths,
     )
 
 
-def _positions(order: IntArray) -> IntArray:
-    """Where each response stood on the page, 0 first: the inverse of the order shown.
-
-    `(n, K)`; -1 where the order is not known.
-    """
-    positions = np.empty_like(order)
-    places = np.broadcast_to(np.arange(order.shape[1], dtype=order.dtype), order.shape)
-    np.put_along_axis(positions, np.maximum(order, 0), places, axis=1)
-    positions[order[:, 0] < 0] = -1
-    return positions
-
-
-def _fetched(sql: str, parameters: Any) -> list[Any]:
+def fetched(sql: str, parameters: Any) -> list[Any]:
+    """The rows of a query."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         rows: list[Any] = cursor.fetchall()
     return rows
 
 
-def _read(packed: bytes, kind: str) -> NDArray[Any]:
+def read(packed: bytes, kind: str) -> NDArray[Any]:
     """Numbers as the network sends them, in this machine's order of bytes."""
     numbers = np.frombuffer(packed, np.dtype(kind))
     return numbers.astype(numbers.dtype.newbyteorder("="))

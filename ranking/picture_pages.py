@@ -17,8 +17,8 @@ from ranking.dashboard_sums import (
     answered,
     names_of,
     source_of,
-    tags_of,
 )
+from ranking.judgements import tags
 from ranking.pictures import PICTURES, Picture
 
 THEMES: Final = ("light", "dark")
@@ -90,5 +90,5 @@ def dashboard_csv(member: Member, picture: str) -> HttpResponse:
 
 def _picture(asked: Asked, name: str) -> Picture:
     names = names_of(asked) if name == "ties-by-labeler" else {}
-    tags = tags_of(asked) if name == "agreement-by-tag" else {}
-    return PICTURES[name](source_of(asked, names=names, tags=tags))
+    carried = tags(asked.member.project) if name == "agreement-by-tag" else {}
+    return PICTURES[name](source_of(asked, names=names, tags=carried))

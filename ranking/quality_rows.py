@@ -119,14 +119,15 @@ def latest_and_beside(
     Of withdrawn labelers nothing counts, except for `even_of`, one of them.
     """
     withdrawn = withdrawn_labelers(project)
-    own = worked.only(_matching(worked, filters, withdrawn - {even_of}))
+    own = worked.only(matching(worked, filters, withdrawn - {even_of}))
     latest = own.latest(most)
     beside = _counting(worked, withdrawn) & np.isin(worked.prompt, latest.prompt)
     return latest, worked.only(beside)
 
 
-def _matching(worked: Worked, filters: Filters, without: Iterable[int]) -> BoolArray:
-    """What `rankings_that_count` leaves, with repeats."""
+def matching(worked: Worked, filters: Filters, without: Iterable[int]) -> BoolArray:
+    """What `rankings_that_count` leaves, with repeats; `without` are the labelers whose
+    work is withdrawn."""
     statuses = [STATUSES.index(status) for status in ("counted", *filters.include)]
     rows = worked.wanted & np.isin(worked.status, statuses)
     if filters.since is not None:

@@ -44,7 +44,8 @@ single labelers (`ranking.worked` reads it):
 |---|---|
 | 8 + 8 | the ranking, the labeler's membership |
 | 8 + 8 | when it was submitted, and when the first one of its assignment was |
-| 8 | active seconds over all its revisions, a double; NaN where none was timed |
+| 8 + 8 | active seconds of the ranking, and of all revisions of its assignment: \
+doubles, NaN where none was timed |
 | 4 | version of the instructions, 0 for none |
 | 2 | 0 for the first time that the labeler had the prompt, then 1, 2, … |
 | 1 + 1 | 0 counted, 1 late, 2 surplus; 1 for the targeted pool |
@@ -105,7 +106,9 @@ _OF_THESE: Final = "= ANY((SELECT %(prompts)s::bigint[])::bigint[])"
 SUMMARIZE: Final = f"""
 WITH ranked AS MATERIALIZED (
     SELECT prompt.id AS prompt, prompt.project_id AS project, ranking.id AS ranking,
-           ranking.submitted_at, ranking.status::text, spent.first_at, spent.seconds,
+           ranking.submitted_at, ranking.status::text, spent.first_at,
+           coalesce(ranking.active_seconds, 'NaN') AS seconds,
+           coalesce(spent.seconds, 'NaN') AS spent,
            assignment.labeler_id AS labeler, assignment.repeat, counts,
            (assignment.pool = 'targeted')::int AS targeted,
            coalesce(instructions.version, 0)::int AS version,
@@ -143,8 +146,8 @@ judged AS (
            string_agg(
                int8send(ranking) || int8send(labeler)
                || timestamptz_send(submitted_at) || timestamptz_send(first_at)
-               || float8send(coalesce(seconds, 'NaN')) || int4send(version)
-               || int2send(repeat)
+               || float8send(seconds) || float8send(spent)
+               || int4send(version) || int2send(repeat)
                || {_byte(f"array_position(ARRAY{list(STATUSES)}, status) - 1")}
                || {_byte("targeted")} || ranked || shown,
                ''::bytea ORDER BY ranking) AS worked

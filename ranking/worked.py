@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking.rank_table import BoolArray, FloatArray, IntArray
+from ranking.rank_table import BoolArray, FloatArray, IntArray, RankTable
 from ranking.tallies import MOST_RESPONSES, POSTGRES_EPOCH
-from ranking.weeks import Moments
+from ranking.weeks import Moments, iso_weeks
 
 STATUSES: Final = ("counted", "late", "surplus")  # in the order of their numbers
 RECORD: Final = np.dtype(
@@ -22,6 +22,7 @@ RECORD: Final = np.dtype(
         ("submitted", ">i8"),
         ("first", ">i8"),
         ("seconds", ">f8"),
+        ("spent", ">f8"),
         ("version", ">i4"),
         ("repeat", ">i2"),
         ("status", "u1"),
@@ -40,7 +41,8 @@ class Worked:
     - `prompt`, `ranking`, `labeler`: keys of the database.
     - `submitted`, `first_at`: UTC; the ranking itself, and the first one that it
       corrects.
-    - `seconds`: active time over all its revisions, NaN where none was timed.
+    - `seconds`: active time of the ranking itself; `spent`: over all revisions of its
+      assignment. NaN where none was timed.
     - `version`: of the instructions, 0 for none. `repeat`: 0 for the first time that
       the labeler had the prompt. `status`: a place in STATUSES. `targeted`: of the
       pool of extra votes, which measures no agreement.
@@ -55,6 +57,7 @@ class Worked:
     submitted: Moments
     first_at: Moments
     seconds: FloatArray
+    spent: FloatArray
     version: IntArray
     repeat: IntArray
     status: IntArray
@@ -67,6 +70,12 @@ class Worked:
 
     def __len__(self) -> int:
         return len(self.ranking)
+
+    @property
+    def k(self) -> IntArray:
+        """How many responses each prompt has, `(n,)`."""
+        k: IntArray = np.count_nonzero(self.ranks, axis=1)
+        return k
 
     def only(self, rows: BoolArray | IntArray) -> "Worked":
         """Where the mask holds, or the rows of these numbers in their order."""
@@ -81,6 +90,42 @@ class Worked:
         starts = np.searchsorted(labeler, labeler)
         kept = order[np.arange(len(order)) - starts < most]
         return self.only(kept[np.argsort(self.ranking[kept])])
+
+
+def rank_tables(worked: Worked, labelers: IntArray) -> list[RankTable]:
+    """What the report takes, by K; `labelers` are the sorted keys that it counts."""
+    k = worked.k
+    return [
+        _table(worked.only(k == size), size, labelers) for size in np.unique(k).tolist()
+    ]
+
+
+def _table(rows: Worked, k: int, labelers: IntArray) -> RankTable:
+    return RankTable(
+        ranks=rows.ranks[:, :k].astype(np.int16),
+        cluster=rows.prompt,
+        labeler=np.searchsorted(labelers, rows.labeler),
+        repeat=rows.repeat,
+        version=rows.version,
+        week=iso_weeks(rows.submitted),
+        seconds=rows.seconds,
+        positions=_positions(rows.shown[:, :k]),
+        lengths=rows.lengths[:, :k],
+    )
+
+
+def _positions(shown: NDArray[np.uint8]) -> IntArray:
+    """Where each response stood on the page, 0 first: the inverse of the order shown.
+
+    `(n, k)`; -1 where the order is not known.
+    """
+    positions = np.full(shown.shape, -1, np.int16)
+    known = shown[:, 0] > 0
+    places = np.broadcast_to(np.arange(shown.shape[1], dtype=np.int16), shown.shape)
+    found = positions[known]
+    np.put_along_axis(found, shown[known].astype(np.intp) - 1, places[known], axis=1)
+    positions[known] = found
+    return positions
 
 
 def read_worked(
@@ -102,6 +147,7 @@ def read_worked(
         submitted=_moments(rows["submitted"]),
         first_at=_moments(rows["first"]),
         seconds=_native(rows["seconds"]),
+        spent=_native(rows["spent"]),
         version=_native(rows["version"]),
         repeat=_native(rows["repeat"]),
         status=rows["status"],

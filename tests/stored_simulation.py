@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from annotation.accounts import account_of
 from annotation.models import Instructions, Membership, Project, Qualification, Role
+from ranking.summaries import lock_and_summarize
 from tests.simulated_labelers import Simulation, response_ids
 
 # What the responses say. Only their lengths matter.
@@ -53,6 +54,7 @@ def store(
         instructions_id=versions,
     )
     _store_placements(simulation, rankings, responses)
+    lock_and_summarize(prompts)
     return labelers
 
 

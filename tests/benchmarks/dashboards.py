@@ -15,8 +15,7 @@ from django.db import connection
 from django.test import Client
 
 from annotation.accounts import account_of
-from annotation.models import Membership, Project, Prompt, Role
-from ranking.summaries import lock_and_summarize
+from annotation.models import Membership, Project, Role
 from tests.benchmarks.figures import Figure, table
 from tests.benchmarks.reports import Books, build, postmaster
 
@@ -33,7 +32,6 @@ def measure(prompts: int, rounds: int) -> None:
     """Build, measure, print; exits with 1 when a bar is missed."""
     call_command("migrate", verbosity=0)
     project = build(prompts)
-    _summarize(project)
     browser = _admin(project)
     books = Books(postmaster(), time.process_time)
     figures = [
@@ -43,16 +41,6 @@ def measure(prompts: int, rounds: int) -> None:
     ]
     print(table(figures), flush=True)
     sys.exit(any(figure.missed for figure in figures))
-
-
-def _summarize(project: Project) -> None:
-    started = time.monotonic()
-    prompts = Prompt.objects.filter(project=project).values_list("pk", flat=True)
-    lock_and_summarize(prompts)
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM (ANALYZE) ranking_promptsummary")
-    took = time.monotonic() - started
-    print(f"summarized in {took:.0f} s", file=sys.stderr, flush=True)
 
 
 def _admin(project: Project) -> Client:

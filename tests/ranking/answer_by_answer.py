@@ -423,15 +423,16 @@ def _worked(rows: Sequence[tuple[Answer, int, int, Sequence[int]]]) -> Worked:
     words = np.array([round(answer.words * SIX) for answer in answers], np.int64)
     shown = [[1 + place for place in a.display_order or ()] for a in answers]
     moments = np.array(at, np.int64).astype("datetime64[us]")
+    known = [nan if a.seconds is None else a.seconds for a in answers]
+    seconds = np.array(known, np.float64)
     return Worked(
         prompt=np.array([answer.prompt for answer in answers], np.int64),
         ranking=np.arange(n),
         labeler=np.array([labeler for _, labeler, _, _ in rows], np.int64),
         submitted=moments,
         first_at=moments,
-        seconds=np.array(
-            [nan if a.seconds is None else a.seconds for a in answers], np.float64
-        ),
+        seconds=seconds,
+        spent=seconds,
         version=np.zeros(n, np.int64),
         repeat=np.array([repeat for _, _, repeat, _ in rows], np.int64),
         status=np.zeros(n, np.int64),

@@ -9,6 +9,7 @@ from django.db.models import Count, Max, Q
 
 from annotation.models import Membership, Project
 from ranking.answers import Answers
+from ranking.dashboards import agreement_report
 from ranking.filters import Filters
 from ranking.gold import share
 from ranking.models import Ranking
@@ -17,6 +18,7 @@ from ranking.quality_lines import Measure, measure_of
 from ranking.quality_list import RECENT, labelers_list
 from tests.ranking import answer_by_answer as slow
 from tests.ranking.answers_by_rows import answers_of_rows, latest_of
+from tests.ranking.judged import report_by_rows
 
 MEASURES: Mapping[str, Callable[..., Any]] = {
     "agreement": slow.agreement,
@@ -55,9 +57,10 @@ def assert_same(found: Any, expected: Any) -> None:
 
 
 def assert_cards_are_right(project: Project) -> None:
-    """List and cards say what the rankings say, whoever is withdrawn."""
+    """Report, list and cards say what the rankings say, whoever is withdrawn."""
     filters = Filters(include=frozenset({"late", "surplus"}))
     for chosen in (Filters(), filters):
+        assert agreement_report(project, chosen) == report_by_rows(project, chosen)
         for row in labelers_list(project, chosen):
             mine = latest_of(project, row.card.labeler, chosen, most=MOST_LISTED)
             _assert_card_is(row.card, mine)

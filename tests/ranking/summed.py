@@ -8,11 +8,12 @@ from django.db import transaction
 from annotation.models import Project, Prompt
 from ranking.comparisons import compare
 from ranking.filters import Filters, rankings_that_count
-from ranking.judgements import judgements, rank_table, responses
+from ranking.judgements import judgements
 from ranking.models import Placement, PromptSummary
 from ranking.rank_table import canonical_rankings
 from ranking.summaries import lock_and_summarize, tallies_of
 from ranking.tallies import Tallies
+from tests.ranking.judged import responses, whole_table
 
 DISTANCES = 8
 Rows = list[tuple[Any, ...]]
@@ -103,7 +104,7 @@ def _comparisons(rankings: Any) -> Rows:
     compared = compare(
         [
             canonical_rankings(
-                rank_table(rows, labelers, known[rows.k]),
+                whole_table(rows, labelers, known[rows.k]),
                 clusters=prompts,
                 labelers=names,
             )
