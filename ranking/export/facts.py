@@ -8,7 +8,7 @@ from django.db.models import Count
 from annotation.models import Prompt
 from ranking.agreement import headline
 from ranking.export.reading import rankings_held
-from ranking.judgements import judgements, more_memory, rank_table
+from ranking.judgements import judgements, rank_table
 from ranking.models import Dataset
 
 Facts = dict[str, Any]
@@ -23,8 +23,7 @@ def facts_of(dataset: Dataset, split: str = "all") -> Facts:
     the same numbers.
     """
     held = rankings_held(dataset, split)
-    with more_memory():
-        found = judgements(held)
+    found = judgements(held)
     nobody = np.zeros(0, np.int64)
     labelers = np.unique(np.concatenate([nobody, *(rows.labeler for rows in found)]))
     numbers = headline(

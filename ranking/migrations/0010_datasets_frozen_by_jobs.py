@@ -57,7 +57,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('annotation', '0014_removals_are_noted'),
-        ('ranking', '0008_withdrawals_are_noted'),
+        ('ranking', '0009_uploaded_files_are_jobs'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
