@@ -24,9 +24,9 @@ DISAGREEMENT: Final = {
 }
 USE: Final = """\
 To train and to judge reward models and preference-tuned models. It holds what these
-labelers thought of these responses under these instructions: no measure of truth, and no
-sample of what people at large prefer. Learn on `train`, choose on `valid1`, report on
-`valid2`: a prompt has the same split in every dataset of its project. Labelers are
+labelers thought of these responses under these instructions: no measure of truth, and
+no sample of what people at large prefer. Learn on `train`, choose on `valid1`, report
+on `valid2`: a prompt has the same split in every dataset of its project. Labelers are
 pseudonyms; do not try to find out who they are. Prompts and responses are quoted as
 they were, harmful ones included."""
 

@@ -107,7 +107,7 @@ Studio itself assigns the annotations to whoever imports them.
     "argilla": """\
 One feedback record a prompt: fields `prompt`, `response-1` to `response-K`; for each
 labeler a response to the ranking question `ranking`, whose values are the names of
-these fields. Equal ranks are a tie. `user_id` stands for a labeler's pseudonym; your Argilla
-needs users of these ids, or give it others.
+these fields. Equal ranks are a tie. `user_id` stands for a labeler's pseudonym; your
+Argilla needs users of these ids, or give it others.
 """,
 }
