@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModelForSequenceClassification, LlamaConfig
+from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from annotation.models import Membership, Project
 from ranking.datasets import freeze
@@ -87,7 +87,9 @@ def test_the_reward_trainer_takes_a_step(
         pad_token_id=tokenizer.pad_token_id,
     )
     config.num_labels = 1
-    model = AutoModelForSequenceClassification.from_config(config)
+    # Any: transformers' own classes are not typed.
+    classifier: Any = LlamaForSequenceClassification
+    model = classifier(config)
     trainer = RewardTrainer(
         model=model,
         args=RewardConfig(**one_step(tmp_path), max_length=128),
