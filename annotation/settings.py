@@ -144,9 +144,9 @@ CELERY_TASK_ROUTES = {
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "reconcile-generation": {"task": "annotation.tasks.reconcile", "schedule": 10.0},
-    "reconcile-freezes": {"task": "ranking.tasks.reconcile", "schedule": 10.0},
+    "sweep-exports": {"task": "ranking.tasks.sweep_exports", "schedule": 600.0},
     "reconcile-training": {"task": "rm_training.tasks.reconcile", "schedule": 10.0},
-    "reconcile-imports": {"task": "ranking.tasks.reconcile", "schedule": 10.0},
+    "reconcile-files": {"task": "ranking.tasks.reconcile", "schedule": 10.0},
     "forget-old-files": {"task": "ranking.tasks.forget_old_files", "schedule": 3600.0},
 }
 

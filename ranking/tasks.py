@@ -1,9 +1,11 @@
 """Celery's entry points. A message carries an id; the row it names is the job."""
 
 from celery import shared_task
+from django.conf import settings
 
 from annotation import jobs
 from annotation.tasks import worker_name
+from ranking.export.folder import remove_if_dead
 from ranking.file_import import FileImport
 from ranking.models import FreezeRun
 
@@ -41,3 +43,10 @@ def forget_old_files() -> None:
     from ranking import file_imports  # noqa: PLC0415  it wakes a task of this module
 
     file_imports.forget_old_files()
+
+
+@shared_task
+def sweep_exports() -> None:
+    """Remove what downloads left unfinished whose process was killed."""
+    for left in (settings.VAR_DIR / "exports").glob("*/*/.*.part-*"):
+        remove_if_dead(left)

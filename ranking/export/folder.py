@@ -42,7 +42,7 @@ DATA_FILES: Final = frozenset(
     f"{name}.{format}" for name, kind in KINDS.items() for format in kind.formats
 )
 OURS: Final = DATA_FILES | {MANIFEST, README}
-STALE_SECONDS: Final = 3600
+STALE_SECONDS: Final = 60
 
 Row = dict[str, Any]
 
@@ -73,6 +73,7 @@ def write(  # noqa: PLR0913  by keyword only, each one an option of the command
     _remove_stale(out)
     made = out.parent / f".{out.name}.part-{secrets.token_hex(6)}"
     made.mkdir()
+    at_work = _lock(made)
     try:
         with snapshot():
             refuse_if_lost(dataset)
@@ -84,6 +85,7 @@ def write(  # noqa: PLR0913  by keyword only, each one an option of the command
         _put_in_place(made, out, dataset)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+        os.close(at_work)
     return manifest
 
 
@@ -295,8 +297,32 @@ def _put_in_place(made: Path, out: Path, dataset: Dataset) -> None:
         os.close(parent)
 
 
+def _lock(made: Path) -> int:
+    """Held while the folder is written; the system lets it go with the process."""
+    folder = os.open(made, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    return folder
+
+
 def _remove_stale(out: Path) -> None:
-    """Take away what an export to this place left that was killed an hour ago."""
+    """Take away what an export to this place left whose process was killed."""
     for left in out.parent.glob(f".{glob.escape(out.name)}.part-*"):
-        if left.stat().st_mtime < time.time() - STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        remove_if_dead(left)
+
+
+def remove_if_dead(left: Path) -> None:
+    """Remove a folder that is not finished, unless its writer is at work.
+
+    A minute passes first: a writer makes its folder and then takes the lock.
+    """
+    if left.stat().st_mtime > time.time() - STALE_SECONDS:
+        return
+    folder = os.open(left, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    else:
+        shutil.rmtree(left, ignore_errors=True)
+    finally:
+        os.close(folder)

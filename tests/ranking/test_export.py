@@ -1,5 +1,6 @@
 """Export folders: whole or not there, the same bytes every time, nothing invented."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -380,19 +381,25 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_export_left_is_taken_away_after_an_hour(
+def test_what_a_killed_export_left_is_taken_away_by_the_next_one(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     old, fresh = tmp_path / ".out.part-0a", tmp_path / ".out.part-0b"
-    other = tmp_path / ".other.part-0a"
-    for left in (old, fresh, other):
+    other, at_work = tmp_path / ".other.part-0a", tmp_path / ".out.part-0c"
+    for left in (old, fresh, other, at_work):
         left.mkdir()
-    for left in (old, other):
-        os.utime(left, (time.time() - 3_700,) * 2)
+    for left in (old, other, at_work):
+        os.utime(left, (time.time() - 70,) * 2)
+    lock = os.open(at_work, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     write(dataset, kind="pairs", out=tmp_path / "out")
     assert not old.exists()
     assert fresh.exists()
     assert other.exists()
+    assert at_work.exists()
+    os.close(lock)
+    write(dataset, kind="pairs", out=tmp_path / "out")
+    assert not at_work.exists()
 
 
 @pytest.mark.parametrize(
