@@ -49,7 +49,7 @@ urlpatterns = [
         name="api_dataset_rankings",
     ),
     path(
-        "projects/<slug:slug>/datasets/<str:name>/files/<str:kind>.<str:format>",
+        "projects/<slug:slug>/datasets/<str:name>/files/<str:kind>.<str:extension>",
         dataset_api.dataset_file,
         name="api_dataset_file",
     ),

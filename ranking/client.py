@@ -251,19 +251,21 @@ class Dataset:
     def download(
         self,
         kind: str = "rankings",
+        format: str = "jsonl",
         *,
         to: str | Path = ".",
         progress: Callable[[int], object] | None = None,
     ) -> Path:
-        """The file `<name>-<kind>.jsonl` in the folder `to`, whole or not at all.
+        """The file `<name>-<kind>.<format>` in the folder `to`, whole or not at all.
 
         What was received stays beside it under `.part`, and the next call goes on from
         there if it is of the same file still. A file that is there is asked after by
         its ETag and not sent twice. `progress` is told the bytes so far. Raises
         ClientError; OSError where the disk does not take it.
         """
-        target = Path(to) / f"{self.name}-{kind}.jsonl"
-        _Download(self.project.client, f"{self.address}/files/{kind}.jsonl", target)(
+        file = f"{kind}.{format}"
+        target = Path(to) / f"{self.name}-{file}"
+        _Download(self.project.client, f"{self.address}/files/{file}", target)(
             progress or (lambda received: None)
         )
         return target
@@ -279,14 +281,12 @@ class Dataset:
     def table(self, kind: str = "rankings", *, to: str | Path = ".") -> "pyarrow.Table":
         """All rows as an Arrow table. Raises ClientError where pyarrow is missing."""
         try:
-            import pyarrow as arrow  # noqa: PLC0415  not everybody has it
-            from pyarrow import json as reader  # noqa: PLC0415
+            from pyarrow import parquet  # noqa: PLC0415  not everybody has it
         except ImportError as error:
             raise ClientError("An Arrow table needs pyarrow: install it.") from error
-        path = self.download(kind, to=to)
-        largest = max(map(len, path.read_bytes().splitlines()), default=0)
-        options = reader.ReadOptions(block_size=max(1 << 20, 2 * largest))
-        table: arrow.Table = reader.read_json(path, read_options=options)
+        table: pyarrow.Table = parquet.read_table(
+            self.download(kind, "parquet", to=to), memory_map=True
+        )
         return table
 
 

@@ -201,7 +201,7 @@ def dataset_rankings(request: Request, slug: str, name: str) -> Response:
 )
 @api_view(LOOK)
 def dataset_file(
-    request: Request, slug: str, name: str, kind: str, format: str
+    request: Request, slug: str, name: str, kind: str, extension: str
 ) -> HttpResponseBase | Response:
     """A file of the dataset, whole or in ranges, with an ETag.
 
@@ -209,7 +209,7 @@ def dataset_file(
     """
     found = _dataset(_member(request, slug), name)
     try:
-        return file_answer(request._request, found, kind, format)
+        return file_answer(request._request, found, kind, extension)
     except ExportRefused as error:
         refusal = {"message": str(error), "missing": [], "unknown": []}
         return Response(refusal, status=HTTPStatus.GONE)

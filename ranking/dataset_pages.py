@@ -19,6 +19,7 @@ from ranking.dataset_facts import (
     preview,
     splits_of,
 )
+from ranking.export.choice import FORMATS, SPLITS
 from ranking.filters import InvalidFilter
 from ranking.folds import FOLDS
 from ranking.freeze_form import FreezeForm
@@ -28,6 +29,21 @@ from ranking.withdrawal import withdrawn_from
 
 RESEARCHERS: Final = (Role.RESEARCHER, Role.ADMIN)
 DATASETS_PER_PAGE: Final = 50
+ROWS_OF: Final = {
+    "pairs": "a strict pair, for TRL",
+    "rankings": "a ranking, ties kept",
+    "kto": "a response, wanted or not, for TRL",
+    "openrlhf": "a strict pair, for OpenRLHF",
+    "nemo": "a strict pair, for NeMo RL",
+    "label-studio": "a prompt with its rankings",
+    "argilla": "a prompt with its rankings",
+}
+WHERE_PEOPLE_DISAGREE: Final = {
+    "each": "every labeler's ranking",
+    "majority": "what most prefer",
+    "soft": "the share who prefer it",
+    "consensus": "one order a prompt",
+}
 OTHERS_SHOWN: Final = 50
 
 
@@ -64,6 +80,10 @@ def _dataset_page(
         "others": others.order_by("-pk")[:OTHERS_SHOWN],
         "refusal": refusal,
         "losses": found.losses.order_by("pk"),
+        "kinds": ROWS_OF.items(),
+        "formats": FORMATS,
+        "disagreements": WHERE_PEOPLE_DISAGREE.items(),
+        "split_names": SPLITS,
         "site": member.request.build_absolute_uri("/").rstrip("/"),
     }
     return render(member.request, "ranking/dataset.html", context, status=status)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec, cast
+from urllib.parse import urlencode
 
 import structlog
 from django.core.exceptions import PermissionDenied
@@ -14,7 +15,8 @@ from django.http import (
     QueryDict,
     StreamingHttpResponse,
 )
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 from django.views.decorators.http import require_safe
@@ -57,7 +59,9 @@ def hidden_from_others(
 @require_safe
 @hidden_from_others
 @for_members(Role.RESEARCHER, Role.ADMIN)
-def dataset_file(member: Member, name: str, kind: str, format: str) -> HttpResponseBase:
+def dataset_file(
+    member: Member, name: str, kind: str, extension: str
+) -> HttpResponseBase:
     """A data file of the dataset, whole or from where a download broke off.
 
     `?disagreement=…&split=…` choose as the command's options do. 410 for a dataset that
@@ -65,7 +69,7 @@ def dataset_file(member: Member, name: str, kind: str, format: str) -> HttpRespo
     """
     found = dataset_named(member, name)
     try:
-        return file_answer(member.request, found, kind, format)
+        return file_answer(member.request, found, kind, extension)
     except ExportRefused as error:
         return _refused(member, found, str(error), status=410)
     except OSError as error:
@@ -76,6 +80,30 @@ def dataset_file(member: Member, name: str, kind: str, format: str) -> HttpRespo
             " is. Try again later, and tell whoever runs this site."
         )
         return _refused(member, found, told, status=503)
+
+
+@require_safe
+@hidden_from_others
+@for_members(Role.RESEARCHER, Role.ADMIN)
+def choose_dataset_file(member: Member, name: str) -> HttpResponseBase:
+    """Leads from the form of a dataset's page to the file that it names; 422 for
+    choices that do not go together."""
+    found, query = dataset_named(member, name), member.request.GET
+    chosen = {
+        what: query[what]
+        for what in ("format", "disagreement", "split")
+        if query.get(what)
+    }
+    try:
+        choice = Choice(kind=query.get("kind", "pairs"), **chosen)
+    except ExportRefused as error:
+        return _refused(member, found, str(error), status=422)
+    file = reverse(
+        "dataset_file",
+        args=[member.project.slug, found.name, choice.kind, choice.format],
+    )
+    told = {"disagreement": choice.disagreement, "split": choice.split}
+    return redirect(f"{file}?{urlencode(told)}")
 
 
 def file_answer(

@@ -161,7 +161,12 @@ urlpatterns = [
     ),
     path("p/<slug:slug>/datasets/<str:name>/", dataset_pages.dataset, name="dataset"),
     path(
-        "p/<slug:slug>/datasets/<str:name>/<str:kind>.<str:format>",
+        "p/<slug:slug>/datasets/<str:name>/file/",
+        download_pages.choose_dataset_file,
+        name="choose_dataset_file",
+    ),
+    path(
+        "p/<slug:slug>/datasets/<str:name>/<str:kind>.<str:extension>",
         download_pages.dataset_file,
         name="dataset_file",
     ),

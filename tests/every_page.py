@@ -24,7 +24,8 @@ ACCOUNTS = ("labeler", "site_admin")
 # scripts put into pages.
 NO_PAGES = {
     *(name for name in ROWS if name.startswith("api_")),
-    *("livez", "readyz", "hours_csv", "dataset_file", "run_metrics", "run_figure"),
+    *("livez", "readyz", "hours_csv", "run_metrics", "run_figure"),
+    *("choose_dataset_file", "dataset_file"),
     *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
     *("dashboard_csv", "dashboard_figure", "second_factor_picture"),
     *("generation_progress", "run_live"),

@@ -221,7 +221,7 @@ def a_freeze(cast: Cast) -> Arguments:
 
 
 def a_dataset_file(cast: Cast) -> Arguments:
-    return {**a_dataset(cast), "kind": "rankings", "format": "jsonl"}
+    return {**a_dataset(cast), "kind": "rankings", "extension": "jsonl"}
 
 
 def a_run(cast: Cast) -> Arguments:
@@ -434,6 +434,7 @@ ROWS = {
     "dataset_runs": row(a_dataset, GET=STAFF),
     "trained_on": row(GET=STAFF),
     "dataset": row(a_dataset, GET=STAFF),
+    "choose_dataset_file": row(a_dataset, GET=HIDDEN_FROM_LABELERS),
     "dataset_file": row(a_dataset_file, GET=HIDDEN_FROM_LABELERS),
     # Training runs and reward models
     "runs": row(GET=STAFF),

@@ -163,7 +163,8 @@ def test_details_have_splits_folds_losses_and_files(
     }
     assert found["losses"] == []
     base = f"{live_server.url}/api/v1/projects/tides/datasets/{dataset.name}/files"
-    assert found["files"]["pairs"] == f"{base}/pairs.jsonl"
+    assert found["files"]["pairs.jsonl"] == f"{base}/pairs.jsonl"
+    assert found["files"]["argilla.json"] == f"{base}/argilla.json"
 
 
 @pytest.mark.usefixtures("ranking")

@@ -16,6 +16,7 @@ from annotation.models import Membership, Project
 from ranking import downloads
 from ranking.datasets import freeze
 from ranking.export import folder
+from ranking.export.choice import DISAGREEMENTS, KINDS
 from ranking.filters import Filters
 from ranking.models import Dataset, Ranking
 from tests.conftest import make_prompt
@@ -204,6 +205,37 @@ def test_many_first_downloads_at_once_write_the_file_once_and_all_get_it(
         thread.join()
     assert len(written) == 1
     assert [len(answer.splitlines()) for answer in answers] == [5] * 4
+
+
+# --- Other shapes -----------------------------------------------------------------
+
+
+def test_the_form_names_every_shape_and_leads_to_the_file(
+    ranking: Ranking, visitor: Client
+) -> None:
+    dataset = freeze(ranking.project)
+    page = visitor.get(f"{LIST}{dataset.name}/")
+    assert dict(page.context["kinds"]).keys() == KINDS.keys()
+    assert tuple(dict(page.context["disagreements"])) == DISAGREEMENTS
+    chosen = {"kind": "kto", "format": "", "disagreement": "consensus", "split": "all"}
+    answer = visitor.get(f"{LIST}{dataset.name}/file/", chosen, follow=True)
+    [(file, status)] = answer.redirect_chain
+    assert (status, file.partition("?")[0]) == (302, f"{LIST}{dataset.name}/kto.jsonl")
+    assert answer["Content-Disposition"] == (
+        f'attachment; filename="{dataset.name}-kto-consensus.jsonl"'
+    )
+    labels = {json.loads(line)["label"] for line in body(answer).splitlines()}
+    assert labels == {True, False}
+
+
+def test_choices_that_do_not_go_together_are_refused_in_words(
+    ranking: Ranking, visitor: Client
+) -> None:
+    dataset = freeze(ranking.project)
+    chosen = {"kind": "argilla", "format": "parquet"}
+    answer = visitor.get(f"{LIST}{dataset.name}/file/", chosen)
+    assert answer.status_code == 422
+    assert "argilla cannot be written with format parquet: it takes json" in answer.text
 
 
 @pytest.fixture

@@ -146,7 +146,7 @@ def places(cast: Cast) -> dict[Builder, list[Arguments]]:
         a_prompt: [{**project, "pk": prompt.pk} for prompt in prompts],
         a_dataset: datasets,
         a_dataset_file: [
-            {**one, "kind": kind, "format": format}
+            {**one, "kind": kind, "extension": format}
             for one in datasets
             for kind, known in KINDS.items()
             for format in known.formats
