@@ -49,7 +49,9 @@ class RecordReader(LineReader):
     def _tokens(self, plain: BufferedIOBase) -> Iterator["_Token"]:
         """All of the file, cut behind each sign; the rest with an empty one."""
         read, rest = 0, b""
-        while piece := plain.read(AT_ONCE):
+        # A text that goes on is looked at from its start again, so each time as much is
+        # read as there is already: twice its length is looked at in all.
+        while piece := plain.read(max(AT_ONCE, len(rest))):
             start = read - len(rest)
             read += len(piece)
             self._check(read)

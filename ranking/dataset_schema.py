@@ -29,8 +29,8 @@ class DatasetGiven(serializers.Serializer[Any]):
     """A frozen dataset. It never changes."""
 
     name = serializers.CharField()
-    created_at = serializers.DateTimeField()
-    content_sha256 = serializers.CharField()
+    created_at = serializers.DateTimeField(read_only=True)
+    content_sha256 = serializers.CharField(read_only=True)
     filters = serializers.JSONField()
     seed = serializers.IntegerField()
     counts = serializers.JSONField()
@@ -64,7 +64,7 @@ class FreezeGiven(serializers.Serializer[Any]):
     """A freeze that a worker is at; `dataset` once it is done."""
 
     id = serializers.IntegerField(source="pk")
-    state = serializers.ChoiceField(choices=JobState.choices)
+    state = serializers.ChoiceField(choices=JobState.choices, read_only=True)
     reason = serializers.CharField()
     prompts_done = serializers.IntegerField()
     prompts_total = serializers.IntegerField()
@@ -97,7 +97,7 @@ class CameAndWentGiven(serializers.Serializer[Any]):
 class LabelerChangeGiven(serializers.Serializer[Any]):
     """Rankings of one labeler, by pseudonym."""
 
-    labeler = serializers.CharField()
+    labeler = serializers.CharField(read_only=True)
     before = serializers.IntegerField()
     after = serializers.IntegerField()
 

@@ -57,7 +57,7 @@ def request_freeze(
         "seed": seed,
     }
     with transaction.atomic():
-        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+        Project.objects.select_for_update(no_key=True, of=("self",)).get(pk=project.pk)
         twin = FreezeRun.objects.filter(**wanted, state__in=UNFINISHED).first()
         if twin is not None:
             return twin

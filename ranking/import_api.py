@@ -39,7 +39,7 @@ class FileGiven(serializers.Serializer[Any]):
     shape = serializers.CharField(help_text="prompts, rankings, or another tool's.")
     mode = serializers.CharField(help_text="DRY_RUN, WHOLE or PARTIAL.")
     file_name = serializers.CharField()
-    state = serializers.CharField()
+    state = serializers.CharField(read_only=True)
     reason = serializers.CharField()
     size = serializers.IntegerField()
     done = serializers.IntegerField(help_text="Bytes read, of `size`.")

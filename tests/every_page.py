@@ -28,7 +28,8 @@ NO_PAGES = {
     *("choose_dataset_file", "dataset_file"),
     *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
     *("dashboard_csv", "dashboard_figure", "second_factor_picture"),
-    *("generation_progress", "run_live"),
+    *("generation_progress", "run_live", "file_import_live"),
+    *("file_import_csv", "file_import_json"),
     *("dataset_matching", "freezes", "trained_on"),
 }
 # Measured in every state by a file of its own: test_rank_page_for_everybody.

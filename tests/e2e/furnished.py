@@ -30,6 +30,7 @@ from annotation.skips import reject_prompt, skip
 from annotation.standing import decide_qualification, pause
 from annotation.terms import agree, write_terms
 from ranking.datasets import freeze
+from ranking.file_import import FileImport
 from ranking.models import RankingStatus
 from ranking.summaries import lock_and_summarize
 from rm_training.config import TrainingConfig
@@ -64,6 +65,30 @@ ORDERS = (
 COMPARED = 24  # prompts with a ranking of each of three labelers
 
 
+def _uploaded(cast: Cast) -> FileImport:
+    """A file that was looked at, with a line that is refused."""
+    problem = {
+        "line": 2,
+        "byte_offset": 120,
+        "level": "error",
+        "code": "bad_json",
+        "message": f"no JSON at column 7 of {LONG_WORD}",
+    }
+    return FileImport.objects.create(
+        project=cast.project,
+        created_by=cast.user("admin"),
+        shape="trl",
+        file_name=f"{LONG_WORD}.jsonl",
+        size=9_000,
+        state=JobState.DONE,
+        finished_at=Now(),
+        lines=3,
+        imported=2,
+        refused=1,
+        problems=[problem],
+    )
+
+
 def furnish(cast: Cast) -> dict[str, dict[str, Any]]:
     """Fill the project of the cast; what the addresses of single things point at."""
     carol = make_member(cast.project, LONG_NAME, Role.LABELER)
@@ -84,6 +109,7 @@ def furnish(cast: Cast) -> dict[str, dict[str, Any]]:
     dataset = {"name": freeze(cast.project).name}
     return {
         "undo_import": {"pk": kept.pk},
+        "file_import": {"pk": _uploaded(cast).pk},
         "labeler": {"membership_id": cast.labeler.pk},
         "labeler_card": {"membership_id": cast.labeler.pk},
         "withdrawal": {"membership_id": cast.labeler.pk},
