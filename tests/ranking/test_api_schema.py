@@ -54,6 +54,7 @@ def test_the_schema_is_valid_and_nothing_had_to_be_guessed() -> None:
 
 
 PARTS = {"slug": "tides", "token": "a", "id": 1, "name": "ds-1", "kind": "pairs"}
+PARTS |= {"extension": "jsonl"}
 
 
 def test_somebody_decided_who_may_use_each_operation_of_the_schema() -> None:

@@ -238,7 +238,8 @@ def test_eight_writers_who_commit_late_and_nothing_is_missed_or_comes_twice(
 
     def write(number: int) -> None:
         late = Random(number)
-        # The first writer holds the first prompt until keys were read: others end there.
+        # The first writer holds the first prompt until keys were read: the others end
+        # with it.
         for at, prompt in enumerate(prompts[1:] + prompts[:1] if number else prompts):
             if number:
                 assert first_stored.wait(30)
