@@ -160,15 +160,21 @@ class Stored:
 def stored_orders(
     project: Project, lines: Collection[RankingLine]
 ) -> dict[Key, StoredOrder]:
-    """What is stored under the keys of these lines. Four queries."""
+    """What is stored under the keys of these lines. Five queries.
+
+    Each is about rows whose keys are known by then. In the middle of a large import
+    nobody has counted its tables yet, and Postgres may join them in the slowest way.
+    """
     imported = Ranking.objects.current().filter(
         project=project, assignment__source=AssignmentSource.IMPORTED
     )
     by_id = imported.filter(external_id__in={line.id for line in lines if line.id})
+    prompts = Prompt.objects.filter(
+        project=project,
+        external_id__in={line.prompt_id for line in lines if not line.id},
+    )
     by_pair = imported.filter(
-        assignment__prompt__external_id__in={
-            line.prompt_id for line in lines if not line.id
-        },
+        assignment__prompt__in=list(prompts.values_list("pk", flat=True)),
         external_id=None,
     )
     return {
@@ -179,17 +185,20 @@ def stored_orders(
 
 def _rows(rankings: Any) -> Iterator[tuple[str | None, str, str, dict[str, int]]]:
     """(id or None, prompt id, labeler, dense ranks by response id). Two queries."""
-    ranks: dict[int, dict[str, int]] = {}
+    found = list(
+        rankings.values_list(
+            "pk",
+            "external_id",
+            "assignment__prompt__external_id",
+            "assignment__labeler__name",
+        )
+    )
+    ranks: dict[int, dict[str, int]] = {pk: {} for pk, *_ in found}
     for ranking, response, rank in Placement.objects.filter(
-        ranking__in=rankings
+        ranking__in=list(ranks)
     ).values_list("ranking", "response__external_id", "rank"):
-        ranks.setdefault(ranking, {})[response] = rank
-    for pk, *row in rankings.values_list(
-        "pk",
-        "external_id",
-        "assignment__prompt__external_id",
-        "assignment__labeler__name",
-    ):
+        ranks[ranking][response] = rank
+    for pk, *row in found:
         yield (*row, ranks[pk])
 
 
