@@ -23,9 +23,9 @@ from annotation.jobs import UNFINISHED, JobState, KeptLease, LeaseLostError
 from annotation.jsonl import Progress, UnreadableFile
 from annotation.models import Project, User
 from ranking import tasks
-from ranking.file_import import PROMPTS, RANKINGS, FileImport
 from ranking.foreign_imports import import_foreign
 from ranking.imports import import_rankings
+from ranking.models.file_imports import PROMPTS, RANKINGS, FileImport
 
 log = structlog.get_logger(__name__)
 TOLD_EVERY: Final = 2.0  # seconds between two words on how far an import is

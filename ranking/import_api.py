@@ -20,7 +20,6 @@ from annotation.access import load_membership
 from annotation.imports import ImportMode
 from ranking import serializers as bodies
 from ranking.api import LOOK, Unprocessable, user_of
-from ranking.file_import import SHAPES, FileImport
 from ranking.file_imports import (
     FileTooLarge,
     ImportRefusedError,
@@ -28,6 +27,7 @@ from ranking.file_imports import (
     start,
 )
 from ranking.lifecycle_api import ADMINS, ImportsGiven, import_list
+from ranking.models.file_imports import SHAPES, FileImport
 
 PIECE: Final = 2**20
 

@@ -27,7 +27,6 @@ from annotation.imports import ImportMode
 from annotation.models import Project, Role
 from annotation.prompt_pages import import_page
 from ranking.csv_cells import neutral
-from ranking.file_import import SHAPES, FileImport
 from ranking.file_imports import (
     FileTooLarge,
     ImportRefusedError,
@@ -36,6 +35,7 @@ from ranking.file_imports import (
     start,
 )
 from ranking.imports import import_rankings
+from ranking.models.file_imports import SHAPES, FileImport
 
 FILES_PER_PAGE: Final = 30
 PROBLEMS_PER_PAGE: Final = 100

@@ -6,8 +6,8 @@ from django.conf import settings
 from annotation import jobs
 from annotation.tasks import worker_name
 from ranking.export.folder import remove_if_dead
-from ranking.file_import import FileImport
 from ranking.models import FreezeRun
+from ranking.models.file_imports import FileImport
 
 
 @shared_task

@@ -30,8 +30,8 @@ from annotation.models import (
 from annotation.queue import claim
 from annotation.reports import report_problem
 from ranking.datasets import freeze
-from ranking.file_import import FileImport
 from ranking.models import Dataset, FreezeRun
+from ranking.models.file_imports import FileImport
 from rm_training.models import RewardModel, TrainingRun
 from tests.conftest import make_member, make_prompt
 from tests.ranking.checks import make_check

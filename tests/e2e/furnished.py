@@ -30,8 +30,8 @@ from annotation.skips import reject_prompt, skip
 from annotation.standing import decide_qualification, pause
 from annotation.terms import agree, write_terms
 from ranking.datasets import freeze
-from ranking.file_import import FileImport
 from ranking.models import RankingStatus
+from ranking.models.file_imports import FileImport
 from ranking.summaries import lock_and_summarize
 from rm_training.config import TrainingConfig
 from rm_training.models import RewardModel, TrainingMetric, TrainingRun

@@ -16,7 +16,6 @@ from annotation.imports import ImportMode
 from annotation.jobs import JobState
 from annotation.models import Membership, Project, Prompt, PromptImport, Role
 from ranking import file_imports, tasks
-from ranking.file_import import FileImport
 from ranking.file_imports import (
     FileTooLarge,
     ImportRefusedError,
@@ -27,6 +26,7 @@ from ranking.file_imports import (
     start,
 )
 from ranking.models import Ranking
+from ranking.models.file_imports import FileImport
 from tests.conftest import make_member
 
 pytestmark = pytest.mark.django_db
