@@ -56,6 +56,14 @@ def once(action: Callable[[], object]) -> Callable[[], None]:
     return lambda: void(lock.acquire(blocking=False) and action())
 
 
+def wait_until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
+    """Look again and again until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.02)
+
+
 def void(_: object) -> None:
     """For what is called for its effect."""
 

@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from django.core.management import get_commands
 
 from annotation.embedded import servers
 from annotation.embedded.places import LONGEST_SOCKET_PATH, Places, places_of
+from tests.racing import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE_PACKAGES = Path(psycopg.__file__).parents[1]
@@ -102,14 +102,6 @@ def postmaster(places: Places) -> int:
     """Process id of Postgres."""
     text = (places.postgres_data / "postmaster.pid").read_text()
     return int(text.splitlines()[0])
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Poll until the condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from ranking.freezing import carry_out, freeze_or_queue, request_freeze, runs_sh
 from ranking.frozen import read_prompts
 from ranking.models import Dataset, DatasetRanking, FreezeRun, PromptSplit, Ranking
 from tests.conftest import make_prompt
+from tests.racing import wait_until
 from tests.ranking.rows import store_ranking
 
 pytestmark = pytest.mark.django_db
@@ -146,14 +147,6 @@ def in_a_thread(run: FreezeRun) -> threading.Thread:
     thread = threading.Thread(target=work)
     thread.start()
     return thread
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    for _ in range(3_000):
-        if is_so():
-            return
-        threading.Event().wait(0.01)
-    pytest.fail("it never came to that")
 
 
 @pytest.mark.django_db(transaction=True)
