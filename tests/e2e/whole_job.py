@@ -87,8 +87,13 @@ class WholeJob:
             page.get_by_role("link", name="Import prompts").click()
             page.set_input_files("input[type=file]", prompts)
             page.get_by_role("button", name="Check the file").click()
-            page.get_by_role("button", name=f"Import {len(rows)} lines").click()
-            expect(page.locator("main")).to_contain_text(f"{len(rows)} imported.")
+            # The first work for a worker that is still starting.
+            wait = self.seconds * 1000
+            name = f"Import {len(rows)} lines"
+            page.get_by_role("button", name=name).click(timeout=wait)
+            expect(page.locator("main")).to_contain_text(
+                f"{len(rows)} imported.", timeout=wait
+            )
             for name, role in (
                 ("admin", "admin"),
                 ("alice", "labeler"),
