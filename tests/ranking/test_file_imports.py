@@ -235,7 +235,10 @@ def test_an_admin_sends_a_file_reads_the_report_and_imports(browser: Client) -> 
     sent_off = browser.post("/p/old/files/", {"shape": "trl", "file": file})
     job = FileImport.objects.get()
     assert sent_off["Location"] == f"/p/old/files/{job.pk}/"
-    assert "Waiting for a worker" in browser.get(sent_off["Location"]).text
+    waiting = browser.get(sent_off["Location"]).text
+    assert "Waiting for a worker" in waiting
+    assert f'hx-get="/p/old/files/{job.pk}/live/"' in waiting
+    assert "htmx.min.js" in waiting  # which asks again
     run(job.pk, worker="here")
     page = browser.get(f"/p/old/files/{job.pk}/").text
     assert "Import the 1 good line" in page
