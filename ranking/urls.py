@@ -105,11 +105,6 @@ urlpatterns = [
         picture_pages.dashboard_figure,
         name="dashboard_figure",
     ),
-    path(
-        "p/<slug:slug>/rankings/import/",
-        import_pages.import_rankings_page,
-        name="import_rankings",
-    ),
     path("p/<slug:slug>/files/", import_pages.files, name="file_imports"),
     path("p/<slug:slug>/files/<int:pk>/", import_pages.file_import, name="file_import"),
     path(
