@@ -25,6 +25,7 @@ from typing import Any, Final, NamedTuple
 import django
 import orjson
 
+from ranking.dataset_facts import folds_of
 from ranking.export.card import card
 from ranking.export.choice import KINDS, Choice, ExportRefused
 from ranking.export.columns import Rows
@@ -80,7 +81,7 @@ def write(  # noqa: PLR0913  by keyword only, each one an option of the command
             refuse_if_lost(dataset)
             file = _write_data(dataset, choice, made / choice.file, progress)
             facts = facts_of(dataset, split)
-        manifest = {**_manifest(dataset, choice, file), "facts": facts}
+            manifest = {**_manifest(dataset, choice, file), "facts": facts}
         _write_bytes(made / MANIFEST, json.dumps(manifest, indent=2).encode() + b"\n")
         _write_bytes(made / README, card(dataset.project.title, manifest).encode())
         _put_in_place(made, out, dataset)
@@ -228,6 +229,8 @@ def _manifest(dataset: Dataset, choice: Choice, file: _File) -> Row:
         "disagreement": choice.disagreement,
         "split": choice.split,
         "filters": dataset.filters,
+        "seed": dataset.seed,
+        "folds": folds_of(dataset),
         "counts": dataset.counts,
         "pairs_left_open": file.left_open,
         "files": {
