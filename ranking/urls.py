@@ -150,6 +150,16 @@ urlpatterns = [
         name="cancel_freeze",
     ),
     path(
+        "p/<slug:slug>/datasets/exports/<int:pk>/live/",
+        download_pages.export_live,
+        name="export_live",
+    ),
+    path(
+        "p/<slug:slug>/datasets/<str:name>/files/",
+        download_pages.dataset_exports,
+        name="dataset_exports",
+    ),
+    path(
         "p/<slug:slug>/datasets/<str:name>/diff/",
         dataset_diff_pages.dataset_diff,
         name="dataset_diff",
