@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.core.management.base import CommandParser
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import QueryDict
 
 from annotation.models import (
@@ -21,7 +21,7 @@ from annotation.models import (
     PromptRejection,
     Purpose,
 )
-from ranking.models import Ranking, RankingQuerySet, RankingStatus
+from ranking.models import PromptSummary, Ranking, RankingQuerySet, RankingStatus
 
 POOLS: Final = ("random", "targeted", "all")
 INCLUDABLE: Final = (RankingStatus.LATE.value, RankingStatus.SURPLUS.value)
@@ -115,7 +115,10 @@ def rankings_that_count(
     )
     if not with_repeats:
         rows = rows.filter(assignment__repeat=0)
-    return rows.filter(_about_the_ranking(filters) & _about_the_prompt(filters))
+    # Every ranked work prompt has a summary row, which knows its size: responses of the
+    # whole site would be counted else.
+    ranked = PromptSummary.objects.filter(project=project)
+    return rows.filter(_about_the_ranking(filters) & _about_the_prompt(filters, ranked))
 
 
 def gold_rankings(
@@ -140,7 +143,9 @@ def gold_rankings(
         )
         .filter(~TAKEN_OUT)
     )
-    return rows.filter(_about_the_ranking(filters) & _about_the_prompt(filters))
+    checks = Prompt.objects.filter(project=project, purpose__in=CHECKS)
+    sized = checks.annotate(k=Count("responses"))
+    return rows.filter(_about_the_ranking(filters) & _about_the_prompt(filters, sized))
 
 
 def _about_the_ranking(filters: Filters) -> Q:
@@ -160,17 +165,14 @@ def _about_the_ranking(filters: Filters) -> Q:
     return wanted
 
 
-def _about_the_prompt(filters: Filters) -> Q:
+def _about_the_prompt(filters: Filters, sized: QuerySet[Any]) -> Q:
+    """`sized`: rows whose keys are prompts, and their `k`."""
     wanted = Q()
     if filters.tags:
         wanted &= Q(assignment__prompt__tags__overlap=sorted(filters.tags))
     if filters.k:
-        of_that_size = Prompt.objects.annotate(k=Count("responses"))
-        wanted &= Q(
-            assignment__prompt__in=of_that_size.filter(k__in=sorted(filters.k)).values(
-                "pk"
-            )
-        )
+        of_that_size = sized.filter(k__in=sorted(filters.k)).values("pk")
+        wanted &= Q(assignment__prompt__in=of_that_size)
     return wanted
 
 

@@ -4,7 +4,6 @@ A prompt that would join two splits gets none, and enters no dataset: whoever le
 from the one half would be tested with the other.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
@@ -19,12 +18,18 @@ from ranking.models import PromptFingerprint, PromptSplit
 from ranking.near_duplicates import (
     BANDS,
     VALUES,
-    are_similar,
     bands_of,
     shingles_of,
     signatures_of,
 )
-from ranking.split_groups import Neighbours, NewPrompts, Place, place
+from ranking.split_groups import (
+    FixedPrompts,
+    Neighbours,
+    NewPrompts,
+    Place,
+    look_for,
+    place,
+)
 from ranking.splits import group_of
 
 SPLIT_LOCK: Final = 0x53504C  # the first half of the advisory lock's key
@@ -40,17 +45,19 @@ WITHOUT_FINGERPRINT: Final = """
 SELECT asked FROM unnest(%s::bigint[]) AS asked
 WHERE NOT EXISTS (SELECT FROM ranking_promptfingerprint WHERE prompt_id = asked)
 ORDER BY asked"""
-# OFFSET 0: one look into the index for each new prompt, whatever the statistics say.
-LIKE_THESE: Final = """
-SELECT new.prompt_id, fixed.signature, fixed.text_sha256, split."group", split.split
-FROM (
-    SELECT prompt_id, bands FROM ranking_promptfingerprint WHERE prompt_id = ANY(%s)
-) new
+# Each band once, however many new prompts share it, and each fixed prompt once, however
+# many bands: prompts of one template cost their number, not its square. OFFSET 0: one
+# look into the index for each band, whatever the statistics say.
+WITH_A_BAND: Final = """
+SELECT DISTINCT fixed.prompt_id FROM unnest(%s::bigint[]) AS band
 CROSS JOIN LATERAL (
-    SELECT prompt_id, signature, text_sha256 FROM ranking_promptfingerprint
-    WHERE bands && new.bands OFFSET 0
-) fixed
-JOIN ranking_promptsplit split ON split.prompt_id = fixed.prompt_id"""
+    SELECT prompt_id FROM ranking_promptfingerprint
+    WHERE bands @> ARRAY[band] OFFSET 0
+) fixed"""
+FIXED: Final = """
+SELECT text_sha256, signature, "group", split
+FROM ranking_promptfingerprint JOIN ranking_promptsplit USING (prompt_id)
+WHERE prompt_id = ANY(%s)"""
 
 
 def fix_splits(prompts: Sequence[int]) -> set[int]:
@@ -70,7 +77,7 @@ def fix_splits(prompts: Sequence[int]) -> set[int]:
     _fingerprint(_rows(WITHOUT_FINGERPRINT, new))
     _fingerprint(_fixed_without_fingerprint())
     keys, texts = _read(new)
-    placed = place(texts, _neighbours(keys, texts))
+    placed = place(texts, _neighbours(texts))
     found = {keys[index]: where for index, where in placed.items() if where}
     _copy(PromptSplit, ((prompt, *where) for prompt, where in sorted(found.items())))
     return set(new) - found.keys()
@@ -125,28 +132,37 @@ def _read(prompts: Sequence[int]) -> tuple[list[int], NewPrompts]:
     )
 
 
-def _neighbours(keys: Sequence[int], texts: NewPrompts) -> dict[int, Neighbours]:
+def _neighbours(texts: NewPrompts) -> dict[int, Neighbours]:
     """By index, what is fixed already and like the new prompt."""
+    near: dict[int, Neighbours] = {}
     if not PromptSplit.objects.exists():
-        return {}
-    index = {key: at for at, key in enumerate(keys)}
-    near: dict[int, Neighbours] = defaultdict(Neighbours)
-    for some in _some(keys):
-        for prompt, signature, name, *where in _rows(LIKE_THESE, some):
-            at = index[prompt]
-            if texts.names[at] == name:
-                near[at].twins.add(Place(*where))
-            elif are_similar(texts.signatures[at], _values(signature)[None])[0]:
-                near[at].similar.add(Place(*where))
-        _add_named(near, {texts.names[index[key]]: index[key] for key in some})
+        return near
+    for some in _some(range(len(texts.names))):
+        bands = np.unique(texts.bands[some]).tolist()
+        candidates = [key for (key,) in _rows(WITH_A_BAND, bands)]
+        for keys in _some(candidates):
+            look_for(texts, _fixed(keys), near, some=some)
+        _add_named(near, {texts.names[index]: index for index in some})
     return near
+
+
+def _fixed(keys: Sequence[int]) -> FixedPrompts:
+    """Those of these prompts that have a split."""
+    rows = _rows(FIXED, keys)
+    signatures = b"".join(bytes(signature) for _, signature, *_ in rows)
+    return FixedPrompts(
+        names=[name for name, *_ in rows],
+        signatures=_values(signatures).reshape(len(rows), VALUES),
+        places=[Place(*where) for _, _, *where in rows],
+    )
 
 
 def _add_named(near: dict[int, Neighbours], names: dict[str, int]) -> None:
     """Twins whose text is gone, and with it their bands: their group has its name."""
     gone = PromptSplit.objects.filter(group__in=list(names), prompt__fingerprint=None)
     for group, split in gone.values_list("group", "split"):
-        near[names[group]].twins.add(Place(group, split))
+        beside = near.setdefault(names[group], Neighbours())
+        beside.twins.add(Place(group, split))
 
 
 # --- Rows -------------------------------------------------------------------------

@@ -18,20 +18,26 @@ class Matching(NamedTuple):
     ties: int
 
 
+# A ranking's tiers as one number, four bits a tier: K is at most 9. There are 511 such
+# numbers, however many rankings there are, so one look at each placement is enough.
 SIZES: Final = """
-WITH chosen (id, prompt_id, labeler_id) AS MATERIALIZED ({chosen}), tiers AS (
-    SELECT ranking_id, count(*) AS size FROM ranking_placement
-    WHERE ranking_id IN (SELECT id FROM chosen) GROUP BY ranking_id, rank
-), ranked AS (
-    SELECT sum(size) AS k, sum(size * (size - 1) / 2) AS ties FROM tiers
-    GROUP BY ranking_id
+WITH chosen (id, prompt_id, labeler_id) AS MATERIALIZED ({chosen}), tiered AS (
+    SELECT sum(1::bigint << (4 * rank - 4))::bigint AS tiers FROM ranking_placement
+    WHERE ranking_id IN (SELECT id FROM chosen) GROUP BY ranking_id
+), kinds AS (
+    SELECT tiers, count(*) AS rankings FROM tiered GROUP BY tiers
+), sized AS (
+    SELECT rankings, sum(size) AS k, sum(size * (size - 1) / 2) AS ties
+    FROM kinds CROSS JOIN LATERAL (
+        SELECT (tiers >> place) & 15 AS size FROM generate_series(0, 32, 4) place
+    ) each_tier GROUP BY tiers, rankings
 )
 SELECT (SELECT count(*) FROM chosen),
     (SELECT count(DISTINCT prompt_id) FROM chosen),
     (SELECT count(DISTINCT labeler_id) FROM chosen),
-    coalesce(sum(k * (k - 1) / 2 - ties), 0)::bigint,
-    coalesce(sum(ties), 0)::bigint
-FROM ranked"""
+    coalesce(sum(rankings * (k * (k - 1) / 2 - ties)), 0)::bigint,
+    coalesce(sum(rankings * ties), 0)::bigint
+FROM sized"""
 
 
 def matching(project: Project, filters: Filters) -> Matching:

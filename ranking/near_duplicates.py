@@ -1,7 +1,8 @@
 """Which prompts are near-duplicates: MinHash signatures of their word shingles. PURE.
 
 Two prompts are near-duplicates where the share of shingles that they have in common
-(Jaccard: common / all different ones) is estimated at 0.8 or more. A. Broder, "On the
+(Jaccard: common / all different ones) is estimated at 0.8 or more, and a band of their
+signatures is the same. A. Broder, "On the
 resemblance and containment of documents", 1997; candidates by bands as in Leskovec,
 Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4.
 
@@ -12,6 +13,7 @@ Equal sets of shingles have equal signatures, so they are always found.
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -26,6 +28,7 @@ Signature = NDArray[np.uint32]  # (VALUES,)
 SIMILAR: Final = 0.8
 SHINGLE: Final = 3  # words
 VALUES, BANDS, ROWS = 128, 21, 6  # the last two values of a signature are in no band
+ENOUGH: Final = math.ceil(SIMILAR * VALUES)  # 103 are 0.805, 102 are 0.797
 SEED: Final = 1  # another one would make signatures that nothing stored compares with
 
 # In scripts that are written without blanks each character is a word: Thai, Lao,
@@ -85,9 +88,22 @@ def bands_of(signature: Signature) -> list[int]:
 def are_similar(
     one: Signature, others: NDArray[np.uint32]
 ) -> NDArray[np.bool_]:  # (N, VALUES) → (N,)
-    """Which of the others are near-duplicates of this one.
+    """Which of the others have as many values of this one as near-duplicates have."""
+    return _are_enough(others == one)
 
-    103 of 128 equal values are 0.805 and enough, 102 are 0.797 and not.
-    """
-    near: NDArray[np.bool_] = (others == one).mean(axis=1) >= SIMILAR
-    return near
+
+def near_duplicates_of(
+    one: Signature, others: NDArray[np.uint32]
+) -> NDArray[np.int64]:  # (N, VALUES) → indices
+    """Which of the others are near-duplicates of this one."""
+    equal = others == one
+    similar = np.flatnonzero(_are_enough(equal))
+    # Value by value of all bands at once: six looks, where a look at each band is 21.
+    values = [equal[similar, at : BANDS * ROWS : ROWS] for at in range(ROWS)]
+    found: NDArray[np.int64] = similar[np.logical_and.reduce(values).any(axis=1)]
+    return found
+
+
+def _are_enough(equal: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    enough: NDArray[np.bool_] = equal.sum(axis=1, dtype=np.uint8) >= ENOUGH
+    return enough

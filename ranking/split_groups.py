@@ -3,15 +3,22 @@
 What comes out depends on the prompts alone, not on the order in which they stand.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import (
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking.near_duplicates import are_similar
+from ranking.near_duplicates import are_similar, near_duplicates_of
 from ranking.splits import split_of
 
 
@@ -31,12 +38,22 @@ class NewPrompts:
     bands: NDArray[np.int64]  # (N, BANDS)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FixedPrompts:
+    """Some prompts that have a place already; everything aligned."""
+
+    names: Sequence[str]
+    signatures: NDArray[np.uint32]  # (N, VALUES)
+    places: Sequence[Place]
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbours:
     """Where fixed prompts lie that a new one is like.
 
     `twins` have its very text. They decide alone: a prompt that is there already can
-    join no two splits that it did not join before.
+    join no two splits that it did not join before. `similar` need not be looked for
+    where there are twins.
     """
 
     twins: set[Place] = field(default_factory=set)
@@ -45,6 +62,31 @@ class Neighbours:
     @property
     def places(self) -> set[Place]:
         return self.twins or self.similar
+
+
+def look_for(
+    new: NewPrompts,
+    among: FixedPrompts,
+    near: MutableMapping[int, Neighbours],
+    *,
+    some: Iterable[int],
+) -> None:
+    """Add what is found `among` fixed prompts to the neighbours of `some` new ones.
+
+    Each new prompt is compared with all of `among`, whether they came for its sake or
+    another's.
+    """
+    named: dict[str, set[Place]] = defaultdict(set)
+    for name, where in zip(among.names, among.places, strict=True):
+        named[name].add(where)
+    known = sorted(set(among.places))
+    number = np.array([bisect_left(known, one) for one in among.places], dtype=np.int64)
+    for index in some:
+        beside = near.setdefault(index, Neighbours())
+        beside.twins.update(named.get(new.names[index], ()))
+        if not beside.twins:
+            alike = near_duplicates_of(new.signatures[index], among.signatures)
+            beside.similar.update(known[at] for at in np.unique(number[alike]))
 
 
 def place(
@@ -85,18 +127,38 @@ def _splits(places: set[Place]) -> set[str]:
 def groups_of(new: NewPrompts, *, without: set[int]) -> list[list[int]]:
     """The connected parts of the graph of near-duplicates, as lists of indices.
 
-    Only prompts with a band in common are compared, and those that are in one group
-    already are not: a bucket of many equals costs one comparison each.
+    1. Equal signatures are one: of a text that stands there a thousand times, one is
+       looked at.
+    2. Only those with a band in common are compared, and not those that are in one
+       group already. Where thousands come from one template and are not alike, every
+       two of a band are compared: nothing less can say that they are not.
     """
-    taken = np.array(sorted(set(range(len(new.names))) - without), dtype=np.int64)
-    label = np.arange(len(new.names))
-    for column in new.bands[taken].T:
-        for bucket in _buckets(taken, column):
-            _join(bucket, label, new.signatures)
-    found: dict[int, list[int]] = defaultdict(list)
-    for index in taken.tolist():
-        found[int(label[index])].append(index)
-    return list(found.values())
+    groups = _Groups(len(new.names))
+    seen: dict[bytes, int] = {}
+    for index in sorted(set(range(len(new.names))) - without):
+        groups.join([index, seen.setdefault(new.signatures[index].tobytes(), index)])
+    different = np.array(list(seen.values()), dtype=np.int64)
+    for column in new.bands[different].T:
+        for bucket in _buckets(different, column):
+            _join(bucket, groups, new.signatures)
+    return [members for members in groups.members if not without.issuperset(members)]
+
+
+class _Groups:
+    """Which prompts are together; the smaller joins the larger."""
+
+    def __init__(self, size: int) -> None:
+        self.label = np.arange(size)
+        self.members = [[index] for index in range(size)]
+
+    def join(self, indices: Sequence[int] | NDArray[np.int64]) -> None:
+        """Make one group of those of these prompts."""
+        labels = np.unique(self.label[indices]).tolist()
+        *smaller, largest = sorted(labels, key=lambda one: len(self.members[one]))
+        for one in smaller:
+            self.label[self.members[one]] = largest
+            self.members[largest] += self.members[one]
+            self.members[one] = []
 
 
 def _buckets(
@@ -111,17 +173,14 @@ def _buckets(
 
 
 def _join(
-    bucket: NDArray[np.int64],
-    label: NDArray[np.int64],
-    signatures: NDArray[np.uint32],
+    bucket: NDArray[np.int64], groups: _Groups, signatures: NDArray[np.uint32]
 ) -> None:
-    """Give those that are near-duplicates, and all of their groups, one label."""
+    """Join the groups of near-duplicates among those with an equal band."""
     for at, one in enumerate(bucket[:-1]):
         later = bucket[at + 1 :]
-        others = later[label[later] != label[one]]
+        others = later[groups.label[later] != groups.label[one]]
         if not len(others):
-            continue
+            return  # they are all together
         near = others[are_similar(signatures[one], signatures[others])]
-        joined = np.unique(label[np.append(near, one)])
-        if len(joined) > 1:
-            label[np.isin(label, joined)] = joined[0]
+        if len(near):
+            groups.join(np.append(near, one))

@@ -1,16 +1,21 @@
-"""Any weak order of any texts: in, out as JSON lines and Parquet, and in again."""
+"""Any weak order of any texts: in, out by the API and as files, and in again."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from django.test import Client
+from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from knox.models import AuthToken
 
+from annotation.accounts import account_of
 from annotation.imports import import_prompts
-from annotation.models import Project, Prompt
+from annotation.models import Membership, Project, Prompt, Response
 from ranking.datasets import freeze
 from ranking.export.folder import write
 from ranking.imports import import_rankings
@@ -35,6 +40,7 @@ AWKWARD = st.sampled_from(
     ]
 )
 TEXTS = st.one_of(ANY, AWKWARD)
+LONG = settings.get_current_profile_name() == "long"
 
 
 @st.composite
@@ -46,19 +52,31 @@ def ranked_prompts(draw: st.DrawFn) -> tuple[str, list[str], list[int]]:
     return draw(TEXTS.filter(str.strip)), texts, ranks
 
 
+@pytest.fixture
+def researcher_s(tmp_path: Path, settings: Any) -> Client:
+    """A program of a researcher, without a project as yet."""
+    settings.VAR_DIR = tmp_path / "var"
+    user, _ = account_of("researcher@example.org")
+    _, token = AuthToken.objects.create(user=user)
+    return Client(headers={"Authorization": f"Token {token}"})
+
+
 @settings(
-    max_examples=25,
+    max_examples=settings().max_examples if LONG else 12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(ranked_prompts())
 def test_ranks_and_bytes_survive(
-    project: Project, tmp_path: Path, ranked: tuple[str, list[str], list[int]]
+    db: None,
+    researcher_s: Client,
+    tmp_path: Path,
+    ranked: tuple[str, list[str], list[int]],
 ) -> None:
+    """File → database → API → JSONL → Parquet → file → another project's database."""
     prompt, texts, ranks = ranked
     number = Prompt.objects.count()
-    first = Project.objects.create(slug=f"in-{number}", title="In")
-    again = Project.objects.create(slug=f"out-{number}", title="Out")
+    first, again = a_project(f"in-{number}"), a_project(f"out-{number}")
     take(
         first,
         tmp_path,
@@ -70,21 +88,53 @@ def test_ranks_and_bytes_survive(
             "ranks": {f"r{n}": rank for n, rank in enumerate(ranks)},
         },
     )
-    [line] = rows_of(first, tmp_path / f"jsonl{number}", "jsonl")
-    [row] = rows_of(first, tmp_path / f"parquet{number}", "parquet")
+    assert stored_texts(first) == texts
+    by_api = frozen_by_api(researcher_s, first)
+    [line] = lines_of(by_api["jsonl"])
+    [row] = pq.read_table(BytesIO(by_api["parquet"])).to_pylist()
     row["submitted_at"] = line["submitted_at"]  # a time in one, its text in the other
     assert row == line
+    write(freeze(first), kind="rankings", format="jsonl", out=tmp_path / f"o{number}")
+    assert (tmp_path / f"o{number}" / "rankings.jsonl").read_bytes() == by_api["jsonl"]
     row["ranks"] = {
         response["id"]: rank
         for response, rank in zip(row["responses"], row["ranks"], strict=True)
     }
     take(again, tmp_path, row)
-    [second] = rows_of(again, tmp_path / f"again{number}", "jsonl")
+    assert stored_texts(again) == texts
+    [second] = lines_of(frozen_by_api(researcher_s, again)["jsonl"])
     same = ("prompt", "responses", "ranks", "split")
     assert {name: second[name] for name in same} == {name: line[name] for name in same}
     assert [one["text"] for one in second["responses"]] == texts
     assert second["prompt"] == [{"role": "user", "content": prompt}]
     assert second["ranks"] == list(dense_ranks(dict(enumerate(ranks))).values())
+
+
+def a_project(slug: str) -> Project:
+    """An empty one, in which the researcher works."""
+    project = Project.objects.create(slug=slug, title=slug)
+    user, _ = account_of("researcher@example.org")
+    Membership.objects.create(project=project, user=user, name="r", role="researcher")
+    return project
+
+
+def stored_texts(project: Project) -> list[str]:
+    rows = Response.objects.filter(prompt__project=project).order_by("external_id")
+    return list(rows.values_list("text", flat=True))
+
+
+def frozen_by_api(program: Client, project: Project) -> dict[str, bytes]:
+    """The files of a new dataset, by format."""
+    address = reverse("api_datasets", args=[project.slug])
+    made = program.post(address, {}, content_type="application/json")
+    assert made.status_code == 201, made.content
+    files = {}
+    for format in ("jsonl", "parquet"):
+        which = [project.slug, made.json()["name"], "rankings", format]
+        answer = program.get(reverse("api_dataset_file", args=which))
+        assert answer.status_code == 200, answer.content
+        files[format] = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+    return files
 
 
 def take(project: Project, tmp_path: Path, row: dict[str, Any]) -> None:
@@ -98,10 +148,5 @@ def take(project: Project, tmp_path: Path, row: dict[str, Any]) -> None:
         assert report.imported == 1, report
 
 
-def rows_of(project: Project, out: Path, format: str) -> list[dict[str, Any]]:
-    write(freeze(project), kind="rankings", format=format, out=out)
-    file = out / f"rankings.{format}"
-    if format == "parquet":
-        found: list[dict[str, Any]] = pq.read_table(file).to_pylist()
-        return found
-    return [json.loads(line) for line in file.read_bytes().split(b"\n") if line]
+def lines_of(content: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in content.split(b"\n") if line]

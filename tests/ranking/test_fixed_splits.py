@@ -1,17 +1,19 @@
 """Splits of near-duplicates in the database: fixed once, for every project."""
 
-import threading
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
 
 from annotation.models import Membership, Project, Prompt, Role, Takedown
+from ranking import fixed_splits
 from ranking.datasets import NothingToFreeze, freeze
 from ranking.fixed_splits import fix_splits
 from ranking.models import Dataset, DatasetRanking, PromptFingerprint, PromptSplit
+from ranking.split_groups import place
 from ranking.splits import group_of
 from tests.conftest import make_member, make_prompt
+from tests.racing import at_once, together
 from tests.ranking.rows import store_ranking
 from tests.ranking.test_near_duplicates import sentence, with_other_words
 
@@ -185,11 +187,11 @@ def test_nothing_enters_a_dataset_later(
         DatasetRanking.objects.create(dataset=empty, ranking=late)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_two_projects_that_freeze_the_same_text_at_once_find_one_split(
+@pytest.fixture
+def two_projects(
     project: Project, alice: Membership, stranger: Membership
-) -> None:
-    """Without the lock neither sees the other's prompt: each is alone in its group."""
+) -> list[Project]:
+    """Twelve texts in one project, and each with another word in the other."""
     eve = make_member(stranger.project, "eve", Role.LABELER)
     for n in range(12):
         text = sentence(140, seed=n)
@@ -198,20 +200,47 @@ def test_two_projects_that_freeze_the_same_text_at_once_find_one_split(
             theirs = a_prompt(stranger.project, f"b{n}", with_other_words(text, n * 9))
         store_ranking(ours, alice, RANKS)
         store_ranking(theirs, eve, RANKS)
-    together = threading.Barrier(2)
+    return [project, stranger.project]
 
-    def run(one: Project) -> None:
-        together.wait()
-        freeze(one)
-        connection.close()
 
-    threads = [
-        threading.Thread(target=run, args=[one]) for one in (project, stranger.project)
+def both_hold_it_before_either_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody commits before the other has looked for what is fixed."""
+    meet = together(2)
+
+    def place_once_both_have_looked(*given: Any) -> Any:
+        meet()
+        return place(*given)
+
+    monkeypatch.setattr(fixed_splits, "place", place_once_both_have_looked)
+
+
+def groups_of(letter: str) -> list[tuple[str, str]]:
+    rows = PromptSplit.objects.filter(prompt__external_id__startswith=letter)
+    ordered = sorted(rows, key=lambda row: int(row.prompt.external_id[1:]))
+    return [(row.group, row.split) for row in ordered]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_projects_that_freeze_the_same_text_at_once_find_one_split(
+    two_projects: list[Project],
+) -> None:
+    at_once(freeze, two_projects)
+    assert groups_of("a") == groups_of("b")
+    assert len(groups_of("a")) == 12
+    assert len({split for _, split in groups_of("a")}) > 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_lock_they_find_two(
+    two_projects: list[Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is alone with its texts, and half of them get a name and split of their own:
+    what the test before this one would see if nobody waited."""
+    both_hold_it_before_either_goes_on(monkeypatch)
+    monkeypatch.setattr(fixed_splits, "wait_for_turn", lambda *_: None)
+    at_once(freeze, two_projects)
+    assert len(groups_of("a")) == len(groups_of("b")) == 12
+    assert groups_of("a") != groups_of("b")
+    assert [split for _, split in groups_of("a")] != [
+        split for _, split in groups_of("b")
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = splits()
-    assert [found[f"a{n}"] for n in range(12)] == [found[f"b{n}"] for n in range(12)]
-    assert len(set(found.values())) > 1

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -42,8 +43,13 @@ def new_prompts(texts: Sequence[str]) -> NewPrompts:
     )
 
 
+@cache
+def shingles(text: str) -> frozenset[str]:
+    return shingles_of(asked(text))
+
+
 def jaccard(one: str, other: str) -> float:
-    a, b = shingles_of(asked(one)), shingles_of(asked(other))
+    a, b = shingles(one), shingles(other)
     return len(a & b) / len(a | b)
 
 

@@ -1,8 +1,10 @@
 """Exported files go into TRL's trainers and `datasets` as they are."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
@@ -96,6 +98,7 @@ def test_the_reward_trainer_takes_a_step(
         train_dataset=pairs(dataset, tmp_path, format, disagreement),
         processing_class=tokenizer,
     )
+    assert learned_from(trainer) == as_conversations(trainer, tmp_path, format)
     assert trainer.train().training_loss > 0
 
 
@@ -112,7 +115,42 @@ def test_the_dpo_trainer_takes_a_step(
         train_dataset=pairs(dataset, tmp_path, format, "each"),
         processing_class=make_tokenizer(),
     )
+    assert learned_from(trainer) == as_conversations(trainer, tmp_path, format)
     assert trainer.train().training_loss > 0
+
+
+def learned_from(trainer: Any) -> list[tuple[str, str]]:
+    """What the trainer made of the rows, as texts: (chosen, rejected)."""
+    decode = trainer.processing_class.decode
+    return [
+        (
+            decode([*row.get("prompt_ids", []), *row["chosen_ids"]]).strip(),
+            decode([*row.get("prompt_ids", []), *row["rejected_ids"]]).strip(),
+        )
+        for row in trainer.train_dataset
+    ]
+
+
+def as_conversations(
+    trainer: Any, tmp_path: Path, format: str
+) -> list[tuple[str, str]]:
+    """The file's own rows, each answer behind its prompt in the chat template."""
+    told = trainer.processing_class.apply_chat_template
+    rows = load_rows(tmp_path / "out" / f"pairs.{format}")
+    return [
+        (
+            told(row["prompt"] + row["chosen"], tokenize=False).strip(),
+            told(row["prompt"] + row["rejected"], tokenize=False).strip(),
+        )
+        for row in rows
+    ]
+
+
+def load_rows(file: Path) -> list[dict[str, Any]]:
+    if file.suffix == ".parquet":
+        found: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+        return found
+    return [json.loads(line) for line in file.read_bytes().split(b"\n") if line]
 
 
 def pairs(dataset: Dataset, tmp_path: Path, format: str, disagreement: str) -> Any:
