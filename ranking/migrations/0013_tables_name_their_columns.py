@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ranking', '0011_summaries_of_labelers_work'),
+        ('ranking', '0012_exports_are_jobs'),
     ]
 
     operations = [
