@@ -150,7 +150,7 @@ def sendings(page: Page, count: int) -> list[float]:
 def next_pause(page: Page, number: int) -> int:
     """Milliseconds until the page tries again, as it planned for the nth time."""
     eventually(page, f"window.pauses.length === {number}")
-    return math.ceil(page.evaluate("window.pauses.at(-1)"))
+    return math.ceil(float(page.evaluate("window.pauses.at(-1)")))
 
 
 def test_it_is_tried_again_after_longer_and_longer_pauses(
