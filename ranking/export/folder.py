@@ -28,9 +28,9 @@ import orjson
 from ranking.dataset_facts import folds_of
 from ranking.export.card import card
 from ranking.export.choice import KINDS, Choice, ExportRefused
-from ranking.export.columns import Rows
 from ranking.export.facts import facts_of
 from ranking.export.formats import Csv, JsonArray, JsonLines, Sink, Writer
+from ranking.export.held import HeldPrompt
 from ranking.export.kinds import rows_of
 from ranking.export.reading import parts_of, snapshot
 from ranking.export.store import MANIFEST
@@ -105,14 +105,16 @@ def refuse_if_lost(dataset: Dataset) -> None:
 
 
 class Part(NamedTuple):
-    """Rows, and of how many prompts they are."""
+    """How much was just written: rows, the prompts that they are of, and the pairs that
+    labelers together leave open."""
 
-    rows: Rows
+    rows: int
     prompts: int
+    left_open: int
 
 
 def written(dataset: Dataset, choice: Choice, sink: Sink) -> Iterator[Part]:
-    """Write the data file into `sink`: each part of its rows, once it is written.
+    """Write the data file into `sink`, part by part.
 
     Needs a transaction, as `ranking.export.reading.parts_of` does.
     """
@@ -121,25 +123,22 @@ def written(dataset: Dataset, choice: Choice, sink: Sink) -> Iterator[Part]:
     # through all of Django time and again, which takes a third of the whole.
     gc.freeze()
     try:
-        for part in rows_in(dataset, choice):
-            writer.write(part.rows)
-            yield part
+        some = False
+        for prompts in parts_of(dataset, choice.split):
+            some = True
+            yield _write_part(writer, choice, prompts)
+            prompts.clear()  # its texts go before those of the next part are read
+        if not some:
+            yield _write_part(writer, choice, [])
         writer.close()
     finally:
         gc.unfreeze()
 
 
-def rows_in(dataset: Dataset, choice: Choice) -> Iterator[Part]:
-    """The rows of the dataset, part by part; at least one part, which may be empty.
-
-    Needs a transaction, as `ranking.export.reading.parts_of` does.
-    """
-    some = False
-    for prompts in parts_of(dataset, choice.split):
-        some = True
-        yield Part(rows_of(choice, prompts), len(prompts))
-    if not some:
-        yield Part(rows_of(choice, []), 0)
+def _write_part(writer: Writer, choice: Choice, prompts: list[HeldPrompt]) -> Part:
+    rows = rows_of(choice, prompts)
+    writer.write(rows)
+    return Part(len(rows), len(prompts), rows.left_open)
 
 
 # --- Files ------------------------------------------------------------------------
@@ -200,8 +199,7 @@ def _write_data(
     with path.open("wb") as file:
         hashed = _HashedFile(file)
         for part in written(dataset, choice, hashed):
-            rows += len(part.rows)
-            left_open += part.rows.left_open
+            rows, left_open = rows + part.rows, left_open + part.left_open
             if progress:
                 progress(part.prompts)
         _sync(file)

@@ -20,9 +20,10 @@ from ranking.models import Dataset, Ranking, RankingQuerySet
 
 Cell = TypeVar("Cell")
 
-PROMPTS_AT_ONCE: Final = 500
-# Of the responses of a part; a prompt that has more makes a part of its own.
-CHARACTERS_AT_ONCE: Final = 8 << 20
+PROMPTS_AT_ONCE: Final = 400
+# Of all texts of a part; a prompt that has more makes a part of its own. Each takes up
+# to four bytes, several times over while it is written.
+CHARACTERS_AT_ONCE: Final = 2_750_000
 
 PROMPTS: Final = """
     SELECT prompt.id, prompt.external_id, prompt.messages::text, prompt.tags,
@@ -59,10 +60,12 @@ RATINGS: Final = """
     SELECT ranking_id, rating, flags FROM ranking_placement
     WHERE ranking_id = ANY(%s) ORDER BY ranking_id, response_id
 """
-# From an index alone: no text is read.
+# Of the prompt, which is read for it, and of its responses, whose lengths are stored.
 LENGTHS: Final = """
-    SELECT prompt_id, sum(characters) FROM annotation_response
-    WHERE prompt_id = ANY(%s) GROUP BY prompt_id
+    SELECT prompt.id, length(prompt.messages::text) + sum(response.characters)
+    FROM annotation_prompt prompt
+    JOIN annotation_response response ON response.prompt_id = prompt.id
+    WHERE prompt.id = ANY(%s) GROUP BY prompt.id
 """
 
 
@@ -121,8 +124,7 @@ def _some_prompts(keys: Iterable[tuple[int, int]]) -> Iterator[Keys]:
 
 
 def _bounded(keys: Keys) -> Iterator[Keys]:
-    """The same in parts whose responses have CHARACTERS_AT_ONCE together, or one
-    prompt."""
+    """The same in parts whose texts have CHARACTERS_AT_ONCE together, or one prompt."""
     characters = dict(_rows(LENGTHS, list(keys)))
     part: Keys = {}
     size = 0

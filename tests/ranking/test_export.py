@@ -8,6 +8,7 @@ import re
 import time
 from collections import defaultdict
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from annotation.models import Instructions, Membership, Project, Prompt
 from ranking.datasets import freeze
 from ranking.export import folder
 from ranking.export.choice import Choice, ExportRefused
-from ranking.export.folder import rows_in, write
+from ranking.export.folder import write, written
 from ranking.export.reading import snapshot
 from ranking.folds import folds_by_labeler
 from ranking.imports import import_rankings
@@ -444,8 +445,8 @@ def test_an_export_reads_one_moment_and_can_write_nothing(
             assert cursor.fetchone() == ("repeatable read",)
             cursor.execute("SHOW transaction_read_only")
             assert cursor.fetchone() == ("on",)
-        parts = rows_in(dataset, Choice(kind="pairs"))
-        assert [(len(part.rows), part.prompts) for part in parts] == [(5, 1)]
+        parts = list(written(dataset, Choice(kind="pairs"), BytesIO()))
+        assert parts == [(5, 1, 0)]  # rows, prompts, pairs left open
 
 
 # --- The command ------------------------------------------------------------------

@@ -96,9 +96,14 @@ def test_long_texts_make_small_parts(
             return [len(part) for part in parts_of(dataset)]
 
     assert sizes() == [6]
-    monkeypatch.setattr(reading, "CHARACTERS_AT_ONCE", 200)
-    # 15 characters a response: 60 + 75, 90 + 105, 120, 135.
+    turn = len('[{"role": "user", "content": "Question p4?"}]')
+    # 15 characters a response: 60 + 75, 90 + 105, 120, 135; and as many prompts.
+    monkeypatch.setattr(reading, "CHARACTERS_AT_ONCE", 200 + 2 * turn)
     assert sizes() == [2, 2, 1, 1]
+    monkeypatch.setattr(reading, "CHARACTERS_AT_ONCE", 60 + 75 + 2 * turn)
+    assert sizes()[0] == 2
+    monkeypatch.setattr(reading, "CHARACTERS_AT_ONCE", 60 + 75 + 2 * turn - 1)
+    assert sizes() == [1] * 6
     monkeypatch.setattr(reading, "CHARACTERS_AT_ONCE", 1)
     assert sizes() == [1] * 6
     monkeypatch.setattr(reading, "CHARACTERS_AT_ONCE", 10**9)
