@@ -22,9 +22,9 @@ from ranking.downloads import Download, folder_of, place_in_store, written_file
 from ranking.export.choice import Choice, ExportRefused
 from ranking.export.folder import refuse_if_lost, write
 from ranking.export.store import exports_store
+from ranking.job_progress import PromptsTold, WorkerStops
 from ranking.losses import remove_exports
 from ranking.models import Dataset, ExportRun
-from ranking.told import PromptsTold, WorkerStops
 
 log = structlog.get_logger(__name__)
 A_LONG_WAIT: Final = timedelta(seconds=30)

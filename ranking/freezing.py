@@ -19,8 +19,8 @@ from ranking.filters import (
     filters_from_json,
     rankings_that_count,
 )
+from ranking.job_progress import PromptsTold, WorkerStops
 from ranking.models import Dataset, FreezeRun
-from ranking.told import PromptsTold, WorkerStops
 
 log = structlog.get_logger(__name__)
 AT_ONCE: Final = 2_000  # rankings that are frozen while a page waits: about a second

@@ -17,8 +17,8 @@ from ranking import datasets, freezing, tasks, told
 from ranking.filters import Filters
 from ranking.freezing import carry_out, freeze_or_queue, request_freeze, runs_shown
 from ranking.frozen import read_prompts
+from ranking.job_progress import PromptsTold
 from ranking.models import Dataset, DatasetRanking, FreezeRun, PromptSplit, Ranking
-from ranking.told import PromptsTold
 from tests.conftest import make_prompt
 from tests.racing import wait_until
 from tests.ranking.rows import store_ranking
