@@ -5,7 +5,7 @@ Every check raises `Refused` with the code missing_field, wrong_type or text_too
 
 import math
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from annotation.strict_json import Refused
 
@@ -54,15 +54,20 @@ def text(value: Any, name: str, *, most_bytes: int) -> str:
     return value
 
 
+def is_word(value: Any, *, most: int = LONGEST_ID) -> TypeGuard[str]:
+    """Whether it is an id or a name: not blank, of at most so many characters."""
+    return isinstance(value, str) and 0 < len(value) <= most and not value.isspace()
+
+
 def word(value: Any, name: str, *, most: int = LONGEST_ID) -> str:
     """An id or a name: a text that is not blank, of at most so many characters."""
+    if is_word(value, most=most):
+        return value
     if not isinstance(value, str) or not value.strip():
         raise Refused("wrong_type", f"{name!r} is not a text, or is blank")
-    if len(value) > most:
-        raise Refused(
-            "text_too_long", f"{name!r} has {len(value)} characters; the most is {most}"
-        )
-    return value
+    raise Refused(
+        "text_too_long", f"{name!r} has {len(value)} characters; the most is {most}"
+    )
 
 
 def ranks(value: Any, name: str) -> dict[str, int]:

@@ -13,6 +13,10 @@ LONGEST_LINE: Final = 24 * 2**20
 BOM: Final = b"\xef\xbb\xbf"
 GZIP: Final = b"\x1f\x8b"
 AT_ONCE: Final = 2**20
+# Texts pack to a tenth, logs of one sentence to a hundredth; only what was made to fill
+# a disk or to take for ever packs to a thousandth. Small files may pack as they like.
+MOST_TIMES: Final = 200
+PACKS_AS_IT_LIKES: Final = 100 * 2**20
 
 Progress = Callable[[int], object]
 """Told how many bytes of the file (as it lies on disk) have been read by now."""
@@ -55,7 +59,8 @@ class LineReader:
     def __iter__(self) -> Iterator[Line]:
         """The lines from the start.
 
-        Raises UnreadableFile for a broken gzip file and beyond `most_bytes`.
+        Raises UnreadableFile for a broken gzip file, beyond `most_bytes`, and for one
+        that was packed to do harm.
         """
         with self._plain() as plain:
             yield from self._lines(plain)
@@ -103,6 +108,11 @@ class LineReader:
             raise UnreadableFile(
                 f"the file unpacks to more than {self._most_bytes} bytes, the most that"
                 " is taken here: nothing of it was used"
+            )
+        if read > PACKS_AS_IT_LIKES and read > MOST_TIMES * self._file.tell():
+            raise UnreadableFile(
+                f"the file unpacks to more than {MOST_TIMES} times its size, as no file"
+                " of texts does: nothing of it was used"
             )
         if self._progress:
             self._progress(self._file.tell())

@@ -1,23 +1,17 @@
-"""Pages for admins: the prompts of a project, and the form that imports more."""
+"""The page for admins that lists the prompts of a project."""
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import BinaryIO, Final, cast
+from typing import Final
 
-from django import forms
-from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
-from annotation.import_report import ImportReport
-from annotation.imports import ImportMode, import_prompts
-from annotation.jsonl import UnreadableFile
 from annotation.models import (
     Assignment,
     AssignmentState,
@@ -32,18 +26,12 @@ from annotation.models import (
 from annotation.slots import HELD
 
 PROMPTS_PER_PAGE: Final = 50
-MOST_SHOWN: Final = 200
-# Larger files would hold a web process for minutes; the command takes any size.
-MOST_UPLOADED: Final = 50_000_000
-MOST_UNPACKED: Final = 100_000_000
 
 RANKED = Count("pk", filter=Q(state=AssignmentState.COMPLETED))
 MISSING = Count("pk", filter=Q(state__in=[AssignmentState.OPEN, *HELD]))
 
 # What the list may be narrowed to: word of the address → words of the page.
 CHOICES: Final = {"": "All", "skipped": "Skipped by labelers", "out": "Taken out"}
-
-Import = Callable[..., ImportReport]
 
 
 @dataclass(frozen=True)
@@ -167,91 +155,3 @@ def _counts(project: Project) -> dict[str, int]:
         ranked=RANKED, missing=MISSING
     )
     return of_prompts | of_slots
-
-
-# --- Importing --------------------------------------------------------------------
-
-
-class ImportForm(forms.Form):
-    """A file, and what happens to its good lines."""
-
-    file = forms.FileField(
-        help_text="JSONL, plain or gzipped, up to 50 MB here; the command takes more."
-    )
-    dry_run = forms.BooleanField(
-        required=False, label="Dry run", help_text="Check the file, write nothing."
-    )
-    partial = forms.BooleanField(
-        required=False,
-        label="Partial",
-        help_text="Import the good lines even when others are refused.",
-    )
-
-    def clean_file(self) -> "UploadedFile[bytes]":
-        """At most MOST_UPLOADED bytes."""
-        file: UploadedFile[bytes] = self.cleaned_data["file"]
-        if file.size is None or file.size > MOST_UPLOADED:
-            raise forms.ValidationError(
-                f"The file has {file.size} bytes; the most here is {MOST_UPLOADED}."
-                " Import it with the command."
-            )
-        return file
-
-    @property
-    def mode(self) -> ImportMode:
-        """What was ticked; a dry run wins."""
-        if self.cleaned_data["dry_run"]:
-            return ImportMode.DRY_RUN
-        return ImportMode.PARTIAL if self.cleaned_data["partial"] else ImportMode.WHOLE
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@for_members(Role.ADMIN)
-def import_prompts_page(member: Member) -> HttpResponse:
-    """The form that imports prompts, and the report of what it did."""
-    import_into = partial(import_prompts, user=member.user)
-    return import_page(member, import_into, what="prompts")
-
-
-def import_page(member: Member, import_into: Import, *, what: str) -> HttpResponse:
-    """An import form; after POST with the report. Reloading it changes nothing: an
-    import of the same file again is `unchanged`.
-
-    422 where a line was refused or the file could not be read.
-    """
-    posted = member.request.method == "POST"
-    form = (
-        ImportForm(member.request.POST, member.request.FILES)
-        if posted
-        else ImportForm()
-    )
-    context = {"member": member, "form": form, "what": what}
-    status = 200
-    if posted:
-        report = _import(member.project, form, import_into) if form.is_valid() else None
-        status = 422 if report is None or report.refused else 200
-        if report is not None:
-            context |= {
-                "report": report,
-                "mode": form.mode.name,
-                "problems": report.problems[:MOST_SHOWN],
-                "unshown": max(report.refused + report.warnings - MOST_SHOWN, 0),
-            }
-    return render(member.request, "annotation/import.html", context, status=status)
-
-
-def _import(
-    project: Project, form: ImportForm, import_into: Import
-) -> ImportReport | None:
-    """The report; None for a file that is broken as a whole: the form says so."""
-    file = form.cleaned_data["file"].open()
-    try:
-        return import_into(
-            project,
-            cast(BinaryIO, file),
-            mode=form.mode,
-            most_bytes=MOST_UNPACKED,
-        )
-    except UnreadableFile as error:
-        form.add_error("file", str(error))
-        return None

@@ -36,7 +36,14 @@ SLOT_COLUMNS = (
     *("project_id", "prompt_id", "slot", "repeat", "source", "pool", "seq", "state"),
     *("token", "display_order"),
 )
-Row = Sequence[Any]
+BETWEEN, END, NULL = b"\xfd", b"\xfe", b"\xff"
+# The backslash first, for all others become one with a letter, or are no text.
+ESCAPES = (
+    *((b"\\", rb"\\"), (b"\t", rb"\t"), (b"\n", rb"\n"), (b"\r", rb"\r")),
+    *((BETWEEN, b"\t"), (END, b"\n"), (NULL, rb"\N")),
+)
+Value = str | int | None
+Row = Sequence[Value]
 
 
 @dataclass(slots=True)
@@ -79,25 +86,62 @@ def store_prompts(
         Response._meta.db_table,
         RESPONSE_COLUMNS,
         (
-            (prompt.pk, *told, json.dumps(params) if params else "{}")
+            (prompt.pk, *told, _json(params))
             for prompt, line in pairs
             for *told, params in line.responses
         ),
     )
     slots = [] if project.archive else list(_slot_rows(project, pairs))
     copy_rows(Assignment._meta.db_table, SLOT_COLUMNS, slots)
-    places = [row[SLOT_COLUMNS.index("seq")] for row in slots]
+    at = SLOT_COLUMNS.index("seq")
+    places = [place for row in slots if isinstance(place := row[at], int)]
     return StoredPrompts([prompt.pk for prompt in prompts], min(places, default=None))
 
 
 def copy_rows(table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Store rows by COPY; columns that are not named get their defaults."""
+    """Store rows by COPY; columns that are not named get their defaults.
+
+    The rows of a batch, which fit in the memory, are sent at once. An array is a text
+    here, as Postgres writes it.
+    """
     with (
         connection.cursor() as cursor,
         cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
     ):
-        for row in rows:
-            copy.write_row(row)
+        copy.write(copied(rows))
+
+
+def copied(rows: Iterable[Row]) -> bytes:
+    """Rows in COPY's text format (https://www.postgresql.org/docs/current/sql-copy.html).
+
+    Three bytes that no UTF-8 holds stand for what divides them until all texts are
+    escaped together: psycopg, which does it text by text, takes thrice as long.
+    """
+    plain = b"".join(
+        BETWEEN.join(
+            [
+                value.encode()
+                if isinstance(value, str)
+                else (NULL if value is None else b"%d" % value)
+                for value in row
+            ]
+        )
+        + END
+        for row in rows
+    )
+    for sign, written in ESCAPES:
+        plain = plain.replace(sign, written)
+    return plain
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value) if value else "{}"
+
+
+def _array(texts: Iterable[str]) -> str:
+    """Texts as Postgres reads an array of them."""
+    escaped = (text.replace("\\", r"\\").replace('"', r"\"") for text in texts)
+    return "{" + ",".join(f'"{text}"' for text in escaped) + "}"
 
 
 def _keys(count: int) -> list[int]:
@@ -117,11 +161,11 @@ def _prompt_row(
     return (
         *(prompt.pk, project.pk, line.id, kept.pk, json.dumps(line.messages)),
         *(
-            line.tags,
+            _array(line.tags),
             line.purpose,
             None if line.gold is None else json.dumps(line.gold),
         ),
-        *(json.dumps(line.metadata), line.sha256, prompt.overlap, line.priority, ""),
+        *(_json(line.metadata), line.sha256, prompt.overlap, line.priority, ""),
     )
 
 
@@ -137,12 +181,13 @@ def _slot_rows(
     if not served:
         return
     arrival = next_arrival()
+    source, state = AssignmentSource.QUEUE.value, AssignmentState.OPEN.value
     for prompt, line in served:
         for slot in range(prompt.overlap):
             token = random_token()
             seq = place(priority=line.priority, arrival=arrival)
             order = drawn_order(token, len(line.responses))
             yield (
-                *(project.pk, prompt.pk, slot, 0, AssignmentSource.QUEUE.value),
-                *("random", seq, AssignmentState.OPEN.value, token, order),
+                *(project.pk, prompt.pk, slot, 0, source),
+                *("random", seq, state, token, _array(map(str, order))),
             )

@@ -196,6 +196,8 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    # Before the next one, which reads a form for its token.
+    "annotation.body_limit.BodyLimit",
     "django.middleware.csrf.CsrfViewMiddleware",
     "annotation.sessions.SignedInAccount",
     "django.contrib.messages.middleware.MessageMiddleware",

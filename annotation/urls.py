@@ -96,11 +96,6 @@ urlpatterns = [
         prompt_page.restore,
         name="restore_prompt",
     ),
-    path(
-        "p/<slug:slug>/prompts/import/",
-        prompt_pages.import_prompts_page,
-        name="import_prompts",
-    ),
     path("p/<slug:slug>/imports/", import_pages.imports, name="imports"),
     path(
         "p/<slug:slug>/imports/<int:pk>/undo/",

@@ -23,8 +23,9 @@ import httpx
 if TYPE_CHECKING:
     import pyarrow
 
-PATIENCE_SECONDS: Final = 60.0  # for one answer; the first file of a dataset is written
+PATIENCE_SECONDS: Final = 60.0  # for one answer
 POLL_SECONDS: Final = 1.0
+WRITING_SECONDS: Final = 3_600.0  # that a file which is asked for first may take
 UNFINISHED: Final = frozenset({"queued", "running"})
 
 
@@ -54,6 +55,10 @@ class NoLongerThereError(ClientError):
 
 class FreezeFailedError(ClientError):
     """The freeze ended without a dataset."""
+
+
+class NotWrittenError(ClientError):
+    """A file is not there: its writing failed, or takes longer than `timeout`."""
 
 
 class UnavailableError(ClientError):
@@ -115,6 +120,13 @@ class Client:
         _refuse(answer)
         return answer.json()
 
+    def tell(self, method: str, address: str) -> None:
+        """Ask for something whose answer says nothing. Raises ClientError."""
+        try:
+            _refuse(self._http.request(method, address))
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"{address}: {error}") from error
+
     def stream(self, address: str, headers: Mapping[str, str]) -> Any:
         """A streamed answer, as a context manager of httpx."""
         return self._http.stream("GET", address, headers=dict(headers))
@@ -137,6 +149,18 @@ def _said(answer: httpx.Response) -> str:
         return answer.reason_phrase
     words = body if isinstance(body, dict) else {}
     return str(words.get("message") or words.get("detail") or answer.reason_phrase)
+
+
+def _run_in(answer: httpx.Response) -> dict[str, Any] | None:
+    """The job of a file that is not written, where the answer is one."""
+    waits = (HTTPStatus.ACCEPTED, HTTPStatus.SERVICE_UNAVAILABLE)
+    if answer.status_code not in waits:
+        return None
+    try:
+        run = json.loads(answer.read())
+    except ValueError:
+        return None
+    return run if isinstance(run, dict) and "state" in run else None
 
 
 @dataclass(frozen=True)
@@ -248,46 +272,93 @@ class Dataset:
                 return
             asked["after"] = page["after"]
 
-    def download(
+    def download(  # noqa: PLR0913  each one with a default
         self,
         kind: str = "rankings",
         format: str = "jsonl",
         *,
         to: str | Path = ".",
         progress: Callable[[int], object] | None = None,
+        waiting: Callable[[int, int], object] | None = None,
+        timeout: float = WRITING_SECONDS,
     ) -> Path:
         """The file `<name>-<kind>.<format>` in the folder `to`, whole or not at all.
+
+        Who asks for a file first waits until the site has written it, up to `timeout`
+        seconds; `waiting` is told how many prompts of how many are. Interrupted, the
+        writing goes on. One that failed before is tried once more.
 
         What was received stays beside it under `.part`, and the next call goes on from
         there if it is of the same file still. A file that is there is asked after by
         its ETag and not sent twice. `progress` is told the bytes so far. Raises
-        ClientError; OSError where the disk does not take it.
+        NotWrittenError and other ClientErrors; OSError where the disk does not take it.
         """
         file = f"{kind}.{format}"
         target = Path(to) / f"{self.name}-{file}"
-        _Download(self.project.client, f"{self.address}/files/{file}", target)(
-            progress or (lambda received: None)
+        download = _Download(
+            self.project.client, f"{self.address}/files/{file}", target
         )
+        _when_written(download, progress or _nobody, waiting or _nobody, timeout)
         return target
 
     def rows(
-        self, kind: str = "rankings", *, to: str | Path = "."
+        self,
+        kind: str = "rankings",
+        *,
+        to: str | Path = ".",
+        timeout: float = WRITING_SECONDS,
     ) -> Iterator[dict[str, Any]]:
         """The rows of its file, downloaded first, one after the other."""
-        with self.download(kind, to=to).open("rb") as file:
+        with self.download(kind, to=to, timeout=timeout).open("rb") as file:
             for line in file:
                 yield json.loads(line)
 
-    def table(self, kind: str = "rankings", *, to: str | Path = ".") -> "pyarrow.Table":
+    def table(
+        self,
+        kind: str = "rankings",
+        *,
+        to: str | Path = ".",
+        timeout: float = WRITING_SECONDS,
+    ) -> "pyarrow.Table":
         """All rows as an Arrow table. Raises ClientError where pyarrow is missing."""
         try:
             from pyarrow import parquet  # noqa: PLC0415  not everybody has it
         except ImportError as error:
             raise ClientError("An Arrow table needs pyarrow: install it.") from error
         table: pyarrow.Table = parquet.read_table(
-            self.download(kind, "parquet", to=to), memory_map=True
+            self.download(kind, "parquet", to=to, timeout=timeout), memory_map=True
         )
         return table
+
+
+def _nobody(*told: int) -> None:
+    """Nobody wants to know."""
+
+
+def _when_written(
+    download: "_Download",
+    progress: Callable[[int], object],
+    waiting: Callable[[int, int], object],
+    timeout: float,
+) -> None:
+    """Try the download until the site has written the file."""
+    ends = time.monotonic() + timeout
+    asked_again = False
+    while (run := download(progress)) is not None:
+        if run["state"] == "failed":
+            if asked_again:
+                raise NotWrittenError(run["reason"])
+            download.ask_again()
+            asked_again = True
+            continue
+        waiting(run["prompts_done"], run["prompts_total"])
+        if time.monotonic() >= ends:
+            raise NotWrittenError(
+                f"{run['file']} is still {run['state']} after {timeout:g} s"
+                f" ({run['prompts_done']} of {run['prompts_total']} prompts are"
+                " written). The site goes on: ask for it again later"
+            )
+        time.sleep(POLL_SECONDS)
 
 
 class _Download:
@@ -300,14 +371,22 @@ class _Download:
         self._part = target.with_name(f"{target.name}.part")
         self._etag = target.with_name(f"{target.name}.etag")
 
-    def __call__(self, progress: Callable[[int], object]) -> None:
+    def __call__(self, progress: Callable[[int], object]) -> dict[str, Any] | None:
+        """None: the file is here. Else it is not written, and this is how far it is."""
         try:
             with self._client.stream(self._address, self._headers()) as answer:
-                self._receive(answer, progress)
+                run = _run_in(answer)
+                if run is None:
+                    self._receive(answer, progress)
+                return run
         except httpx.HTTPError as error:
             raise UnavailableError(
                 f"{self._address}: {error}; what was received is kept: try again"
             ) from error
+
+    def ask_again(self) -> None:
+        """Have it written once more, after a failure."""
+        self._client.tell("POST", self._address)
 
     def _headers(self) -> dict[str, str]:
         """What is known of the file already. Never compressed: bytes are counted."""

@@ -8,6 +8,7 @@ are complete, and `without` an older dataset they are exactly what came since.
 from http import HTTPStatus
 from typing import Any, Final
 
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -19,6 +20,7 @@ from rest_framework.response import Response
 
 from annotation.access import load_membership
 from annotation.change_pages import cursor_of
+from annotation.jobs import JobState
 from annotation.models import Membership, Role
 from ranking import dataset_schema as bodies
 from ranking.agreement_api import FILTERS, STAFF
@@ -26,12 +28,14 @@ from ranking.api import LOOK, Unprocessable, read_body, user_of
 from ranking.dataset_diff import diff_of, held_by
 from ranking.dataset_facts import folds_of, splits_of
 from ranking.datasets import NothingToFreeze
-from ranking.download_pages import file_answer
+from ranking.download_pages import RETRY_AFTER
 from ranking.export.choice import KINDS, ExportRefused
+from ranking.exporting import file_or_run, runs_shown
+from ranking.file_answers import choice_of, file_answer
 from ranking.filters import Filters, InvalidFilter, filters_from_query
 from ranking.freezing import freeze_or_queue
 from ranking.matching import matching
-from ranking.models import Dataset, FreezeRun
+from ranking.models import Dataset, ExportRun, FreezeRun
 from ranking.serializers import RefusalGiven
 
 DATASETS_A_PAGE: Final = 50
@@ -128,7 +132,8 @@ def dataset_matching(request: Request, slug: str) -> Response:
 @extend_schema(responses=bodies.DatasetDetailGiven)
 @api_view(LOOK)
 def dataset(request: Request, slug: str, name: str) -> Response:
-    """One dataset: counts, splits, folds by labeler, and where its files are."""
+    """One dataset: counts, splits, folds by labeler, where its files are, and which of
+    them are written."""
     found = _dataset(_member(request, slug), name)
     files = {
         f"{kind}.{format}": request.build_absolute_uri(
@@ -144,6 +149,7 @@ def dataset(request: Request, slug: str, name: str) -> Response:
         "folds": folds_of(found),
         "losses": list(losses),
         "files": files,
+        "exports": bodies.ExportGiven(runs_shown(found), many=True).data,
     }
     return Response(given)
 
@@ -187,32 +193,66 @@ def dataset_rankings(request: Request, slug: str, name: str) -> Response:
     return Response({"rankings": [str(key) for key in page], "after": more})
 
 
+CHOICE: Final = [
+    OpenApiParameter("disagreement", str, description="each, as labelers said it"),
+    OpenApiParameter("split", str, description="train, valid1, valid2, or all"),
+]
+
+
 @extend_schema(
-    parameters=[
-        OpenApiParameter("disagreement", str, description="each, as labelers said it"),
-        OpenApiParameter("split", str, description="train, valid1, valid2, or all"),
-    ],
+    methods=["GET"],
+    parameters=CHOICE,
     responses={
         (200, "application/octet-stream"): OpenApiTypes.BINARY,
+        202: bodies.ExportGiven,
         (206, "application/octet-stream"): OpenApiTypes.BINARY,
         304: None,
         410: RefusalGiven,
+        503: bodies.ExportGiven,
     },
 )
-@api_view(LOOK)
+@extend_schema(
+    methods=["POST"],
+    operation_id="projects_datasets_files_write",
+    parameters=CHOICE,
+    request=None,
+    responses={202: bodies.ExportGiven, 204: None, 410: RefusalGiven},
+)
+@api_view([*LOOK, "POST"])
 def dataset_file(
     request: Request, slug: str, name: str, kind: str, extension: str
 ) -> HttpResponseBase | Response:
     """A file of the dataset, whole or in ranges, with an ETag.
 
-    410 where the dataset lost something it held.
+    202 while a worker writes it: ask again after `Retry-After` seconds. 503 where that
+    failed, with the reason; POST has it written again (204: it is there). 410 where the
+    dataset lost something it held.
     """
-    found = _dataset(_member(request, slug), name)
     try:
-        return file_answer(request._request, found, kind, extension)
+        member = _member(request, slug)
+    except PermissionDenied as error:  # labelers cannot tell that there is a file
+        raise Http404("No such file.") from error
+    found = _dataset(member, name)
+    choice = choice_of(kind, extension, request.query_params)
+    again = request.method == "POST"
+    try:
+        file = file_or_run(found, choice, user=user_of(request), again=again)
     except ExportRefused as error:
         refusal = {"message": str(error), "missing": [], "unknown": []}
         return Response(refusal, status=HTTPStatus.GONE)
+    if isinstance(file, ExportRun):
+        return _waiting(file, failed=file.state == JobState.FAILED and not again)
+    if again:
+        return Response(status=HTTPStatus.NO_CONTENT)
+    return file_answer(request._request, found, choice, file)
+
+
+def _waiting(run: ExportRun, *, failed: bool) -> Response:
+    given = bodies.ExportGiven(run).data
+    if failed:
+        return Response(given, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    wait = {"Retry-After": str(RETRY_AFTER)}
+    return Response(given, status=HTTPStatus.ACCEPTED, headers=wait)
 
 
 # --- What they have in common -----------------------------------------------------

@@ -20,6 +20,7 @@ from ranking.dataset_facts import (
     splits_of,
 )
 from ranking.export.choice import FORMATS, SPLITS
+from ranking.exporting import exports_of
 from ranking.filters import InvalidFilter
 from ranking.folds import FOLDS
 from ranking.freeze_form import FreezeForm
@@ -79,6 +80,7 @@ def _dataset_page(
         "preview": preview(found),
         "others": others.order_by("-pk")[:OTHERS_SHOWN],
         "refusal": refusal,
+        **exports_of(found),
         "losses": found.losses.order_by("pk"),
         "kinds": ROWS_OF.items(),
         "formats": FORMATS,

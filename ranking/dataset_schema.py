@@ -51,6 +51,26 @@ class FoldsGiven(serializers.Serializer[Any]):
     labelers = serializers.DictField(child=serializers.IntegerField())
 
 
+class ExportGiven(serializers.Serializer[Any]):
+    """A data file that is written (`state` is done), or that a worker is at.
+
+    `size` in bytes, `sha256` and `rows` once it is done; `reason` of a failure.
+    """
+
+    file = serializers.CharField(source="choice.name", read_only=True)
+    kind = serializers.CharField(read_only=True)
+    format = serializers.CharField(read_only=True)
+    disagreement = serializers.CharField(read_only=True)
+    split = serializers.CharField(read_only=True)
+    state = serializers.ChoiceField(choices=JobState.choices, read_only=True)
+    reason = serializers.CharField()
+    prompts_done = serializers.IntegerField()
+    prompts_total = serializers.IntegerField()
+    size = serializers.IntegerField()
+    rows = serializers.IntegerField()
+    sha256 = serializers.CharField()
+
+
 class DatasetDetailGiven(DatasetGiven):
     """With the prompts of each split, folds by labeler, losses, and its files."""
 
@@ -58,6 +78,7 @@ class DatasetDetailGiven(DatasetGiven):
     folds = FoldsGiven()
     losses = serializers.ListField(child=serializers.CharField())
     files = serializers.DictField(child=serializers.CharField())
+    exports = ExportGiven(many=True)
 
 
 class FreezeGiven(serializers.Serializer[Any]):

@@ -2,41 +2,28 @@
 
 from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 from typing import Concatenate, Final, ParamSpec, cast
-from urllib.parse import urlencode
 
 import structlog
 from django.core.exceptions import PermissionDenied
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseBase,
-    QueryDict,
-    StreamingHttpResponse,
-)
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.cache import get_conditional_response
-from django.utils.http import quote_etag
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation.access import Member, for_members
+from annotation.jobs import JobState
 from annotation.models import Role
-from ranking.byte_ranges import NoSuchBytes, requested, still_meant
 from ranking.dataset_pages import dataset_named
-from ranking.downloads import Download, download
 from ranking.export.choice import Choice, ExportRefused
-from ranking.models import Dataset
+from ranking.exporting import exports_of, file_or_run
+from ranking.file_answers import choice_of, file_answer
+from ranking.models import Dataset, ExportRun
 
 P = ParamSpec("P")
 log = structlog.get_logger(__name__)
-TYPES: Final = {
-    "jsonl": "application/x-ndjson",
-    "json": "application/json",
-    "csv": "text/csv; charset=utf-8",
-    "parquet": "application/vnd.apache.parquet",
-}
+RETRY_AFTER: Final = 2  # seconds between two looks at a file that is being written
 
 
 def hidden_from_others(
@@ -56,7 +43,7 @@ def hidden_from_others(
     return cast(Callable[Concatenate[HttpRequest, str, P], HttpResponseBase], hidden)
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @hidden_from_others
 @for_members(Role.RESEARCHER, Role.ADMIN)
 def dataset_file(
@@ -64,22 +51,54 @@ def dataset_file(
 ) -> HttpResponseBase:
     """A data file of the dataset, whole or from where a download broke off.
 
-    `?disagreement=…&split=…` choose as the command's options do. 410 for a dataset that
-    lost something it held. 503 where the disk or the store is full or does not answer.
+    `?disagreement=…&split=…` choose as the command's options do. 202 with a page that
+    waits, while a worker writes it. 410 for a dataset that lost something it held. 503
+    where the worker failed (POST has it written again), or where the disk or the store
+    does not answer.
     """
     found = dataset_named(member, name)
+    request = member.request
+    choice = choice_of(kind, extension, request.GET)
+    again = request.method == "POST"
     try:
-        return file_answer(member.request, found, kind, extension)
+        file = file_or_run(found, choice, user=member.user, again=again)
+        if again:
+            return redirect(file_address(found, choice))
+        if isinstance(file, ExportRun):
+            return _waiting(member, file)
+        return file_answer(request, found, choice, file)
     except ExportRefused as error:
         return _refused(member, found, str(error), status=410)
     except OSError as error:
         log.exception("dataset_file_failed", dataset=found.name, kind=kind)
         reason = error.strerror or "the disk does not answer"
         told = (
-            f"The server could not make this file: {reason}. The dataset is kept as it"
-            " is. Try again later, and tell whoever runs this site."
+            f"The server could not hand this file out: {reason}. The dataset is kept"
+            " as it is. Try again later, and tell whoever runs this site."
         )
         return _refused(member, found, told, status=503)
+
+
+@require_safe
+@hidden_from_others
+@for_members(Role.RESEARCHER, Role.ADMIN)
+def export_live(member: Member, pk: int) -> HttpResponse:
+    """How far the job of a file is, as the part of the waiting page that changes."""
+    rows = ExportRun.objects.select_related("dataset")
+    run = get_object_or_404(rows, dataset__project=member.project, pk=pk)
+    context = {"member": member, "run": run}
+    return render(member.request, "ranking/_export_live.html", context)
+
+
+@require_safe
+@hidden_from_others
+@for_members(Role.RESEARCHER, Role.ADMIN)
+def dataset_exports(member: Member, name: str) -> HttpResponse:
+    """The files of a dataset that are written or being written, as the part of its
+    page that changes."""
+    found = dataset_named(member, name)
+    context = {"member": member, "dataset": found, **exports_of(found)}
+    return render(member.request, "ranking/_exports.html", context)
 
 
 @require_safe
@@ -98,86 +117,27 @@ def choose_dataset_file(member: Member, name: str) -> HttpResponseBase:
         choice = Choice(kind=query.get("kind", "pairs"), **chosen)
     except ExportRefused as error:
         return _refused(member, found, str(error), status=422)
-    file = reverse(
-        "dataset_file",
-        args=[member.project.slug, found.name, choice.kind, choice.format],
+    return redirect(file_address(found, choice))
+
+
+def file_address(found: Dataset, choice: Choice) -> str:
+    """Where a page hands the file out."""
+    place = [found.project.slug, found.name, choice.kind, choice.format]
+    return reverse("dataset_file", args=place) + choice.query
+
+
+def _waiting(member: Member, run: ExportRun) -> HttpResponse:
+    """202 while it is worth asking again, for which a done job needs no time."""
+    failed = run.state == JobState.FAILED
+    status = HTTPStatus.SERVICE_UNAVAILABLE if failed else HTTPStatus.ACCEPTED
+    context = {"member": member, "dataset": run.dataset, "run": run}
+    response = render(
+        member.request, "ranking/download_waiting.html", context, status=status
     )
-    told = {"disagreement": choice.disagreement, "split": choice.split}
-    return redirect(f"{file}?{urlencode(told)}")
-
-
-def file_answer(
-    request: HttpRequest, found: Dataset, kind: str, format: str
-) -> HttpResponseBase:
-    """The file as a browser or a program asks for it: 200, 206, 304 or 416.
-
-    Raises Http404 for a choice that there is not, ExportRefused for a dataset that is
-    not whole any more, OSError.
-    """
-    choice = _choice(kind, format, request.GET)
-    file = download(found, choice)
-    etag = quote_etag(file.sha256)
-    known: HttpResponseBase | None = get_conditional_response(request, etag=etag)
-    if known is not None:
-        known["Cache-Control"] = "private, no-cache"
-        return known
-    named = f"{found.name}-{_file_name(choice)}"
-    headers = {
-        "ETag": etag,
-        "Accept-Ranges": "bytes",
-        "Cache-Control": "private, no-cache",
-        "Content-Disposition": f'attachment; filename="{named}"',
-        "Content-Type": TYPES[choice.format],
-        # Whatever a browser makes of it, it may load and run nothing.
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-    }
-    response = _bytes(request, file, etag)
-    for header, value in headers.items():
-        response[header] = value
+    response["Cache-Control"] = "no-store"
+    if not failed:
+        response["Retry-After"] = str(RETRY_AFTER)
     return response
-
-
-def _choice(kind: str, format: str, query: QueryDict) -> Choice:
-    try:
-        return Choice(
-            kind=kind,
-            format=format,
-            disagreement=query.get("disagreement", "each"),
-            split=query.get("split", "all"),
-        )
-    except ExportRefused as error:
-        raise Http404(str(error)) from error
-
-
-def _bytes(request: HttpRequest, file: Download, etag: str) -> HttpResponseBase:
-    """200 with all of them, 206 with those asked for, 416 where there are none such."""
-    whole = range(file.size)
-    places = None
-    if still_meant(request.headers.get("If-Range"), etag):
-        try:
-            places = requested(request.headers.get("Range", ""), file.size)
-        except NoSuchBytes:
-            return HttpResponse(
-                status=416, headers={"Content-Range": f"bytes */{file.size}"}
-            )
-    sent = whole if places is None else places
-    response = StreamingHttpResponse(
-        file.blocks(sent), status=200 if places is None else 206
-    )
-    response["Content-Length"] = str(len(sent))
-    if places is not None:
-        last = places.stop - 1
-        response["Content-Range"] = f"bytes {places.start}-{last}/{file.size}"
-    return response
-
-
-def _file_name(choice: Choice) -> str:
-    """`pairs.jsonl`; `pairs-soft-train.jsonl` where something else than all was asked
-    for."""
-    words = [choice.kind]
-    words += [choice.disagreement] if choice.disagreement != "each" else []
-    words += [choice.split] if choice.split != "all" else []
-    return f"{'-'.join(words)}.{choice.format}"
 
 
 def _refused(

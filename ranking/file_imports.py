@@ -5,7 +5,7 @@ in VAR_DIR: web processes and workers share that folder.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any, Final
@@ -56,6 +56,7 @@ def receive(  # noqa: PLR0913  by keyword only
     file_name: str,
     mode: ImportMode,
     user: User | None,
+    columns: Mapping[str, str] | None = None,
 ) -> FileImport:
     """Write what was sent to the disk, and queue its job.
 
@@ -72,6 +73,7 @@ def receive(  # noqa: PLR0913  by keyword only
         created_by=user,
         shape=shape,
         mode=mode.name,
+        columns=dict(columns or {}),
         file_name=readable(file_name),
     )
     try:
@@ -221,7 +223,8 @@ def _import(job: FileImport, read: Progress) -> ImportReport:
         common |= {"user": job.created_by, "file_name": job.file_name}
         if job.shape == PROMPTS:
             return import_prompts(job.project, file, **common)
-        return import_foreign(job.project, file, shape=job.shape, **common)
+        common |= {"shape": job.shape, "columns": job.columns}
+        return import_foreign(job.project, file, **common)
 
 
 # --- What is left -----------------------------------------------------------------

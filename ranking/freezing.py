@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Now
 
 from annotation import jobs
-from annotation.jobs import UNFINISHED, JobState, KeptLease, LeaseLostError
+from annotation.jobs import UNFINISHED, JobState, LeaseLostError
 from annotation.models import Project, User
 from ranking import tasks
 from ranking.datasets import NothingToFreeze, freeze
@@ -20,15 +20,11 @@ from ranking.filters import (
     rankings_that_count,
 )
 from ranking.models import Dataset, FreezeRun
+from ranking.told import PromptsTold, WorkerStops
 
 log = structlog.get_logger(__name__)
 AT_ONCE: Final = 2_000  # rankings that are frozen while a page waits: about a second
-REPORT_SECONDS: Final = 1.0
 A_LONG_WAIT: Final = timedelta(seconds=30)
-
-
-class _Stopped(Exception):  # noqa: N818  reads as what happened
-    """This worker was told to end."""
 
 
 def freeze_or_queue(
@@ -76,7 +72,7 @@ def carry_out(run: FreezeRun) -> None:
        is followed by one that finds the same dataset, or freezes what came since.
     """
     try:
-        with _Report(run) as report:
+        with PromptsTold(run) as report:
             found = freeze(
                 run.project,
                 filters_from_json(run.project, run.filters),
@@ -87,7 +83,7 @@ def carry_out(run: FreezeRun) -> None:
         run.finish(JobState.DONE, dataset=found, **report.fields())
     except LeaseLostError:
         log.info("freeze gave way", run=run.pk, attempt=run.attempt)
-    except _Stopped:
+    except WorkerStops:
         run.requeue()
     except (NothingToFreeze, InvalidFilter) as error:
         run.finish(JobState.FAILED, str(error))
@@ -96,25 +92,6 @@ def carry_out(run: FreezeRun) -> None:
     except Exception as error:
         run.finish(JobState.FAILED, f"error: {type(error).__name__}: {error}")
         raise
-
-
-class _Report(KeptLease):
-    """How far a freeze is, written by the thread that keeps its lease."""
-
-    def __init__(self, run: FreezeRun) -> None:
-        super().__init__(run, seconds=REPORT_SECONDS, progress=self.fields)
-        self._done = self._total = 0
-
-    def progress(self, done: int, total: int) -> None:
-        """Told by `freeze`. Raises LeaseLostError and _Stopped."""
-        self._done, self._total = done, total
-        self.check()
-        if jobs.worker_is_stopping():
-            raise _Stopped
-
-    def fields(self) -> dict[str, Any]:
-        """Columns of the run."""
-        return {"prompts_done": self._done, "prompts_total": self._total}
 
 
 def runs_shown(project: Project) -> QuerySet[FreezeRun]:

@@ -1,10 +1,11 @@
 """For programs of admins: send a file, follow its import, read the report."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import partial
 from http import HTTPStatus
-from typing import IO, Any, Final
+from typing import Any, Final
 
-from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
@@ -12,11 +13,12 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, parser_classes
 from rest_framework.exceptions import APIException
-from rest_framework.parsers import BaseParser
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation.access import load_membership
+from annotation.body_limit import takes_files
 from annotation.imports import ImportMode
 from ranking import serializers as bodies
 from ranking.api import LOOK, Unprocessable, user_of
@@ -26,6 +28,7 @@ from ranking.file_imports import (
     receive,
     start,
 )
+from ranking.foreign import csv_table
 from ranking.lifecycle_api import ADMINS, ImportsGiven, import_list
 from ranking.models.file_imports import SHAPES, FileImport
 
@@ -52,19 +55,10 @@ class TooLarge(APIException):
     status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
-class FileBody(BaseParser):
-    """The body is the file, as it lies on the disk: not read until the job is made."""
+class FileOfAForm(serializers.Serializer[Any]):
+    """What a form sends; of the other fields of a form none is read."""
 
-    media_type = "*/*"
-
-    def parse(
-        self,
-        stream: IO[Any],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """The body, to be read in pieces."""
-        return stream
+    file = serializers.FileField()
 
 
 WHAT: Final = OpenApiParameter(
@@ -86,10 +80,18 @@ WHAT: Final = OpenApiParameter(
     parameters=[
         WHAT,
         OpenApiParameter("name", description="What the file is called."),
+        OpenApiParameter(
+            "column",
+            many=True,
+            description="Of a table: what it calls a column, `prompt=Question`.",
+        ),
         OpenApiParameter("dry_run", bool, description="Check it, write nothing."),
         OpenApiParameter("partial", bool, description="Import the good lines."),
     ],
-    request={"application/octet-stream": OpenApiTypes.BINARY},
+    request={
+        "application/octet-stream": OpenApiTypes.BINARY,
+        "multipart/form-data": FileOfAForm,
+    },
     responses={
         202: FileGiven,
         409: bodies.RefusalGiven,
@@ -97,13 +99,14 @@ WHAT: Final = OpenApiParameter(
         422: bodies.RefusalGiven,
     },
 )
+@takes_files
 @api_view([*LOOK, "POST"])
-@parser_classes([FileBody])
+@parser_classes([MultiPartParser])
 def imports(request: Request, slug: str) -> Response:
     """The imports that added prompts, newest first; POST sends a file to be imported.
 
-    Its body is the file, plain or gzipped. The answer names the address to ask how far
-    it is.
+    Its body is the file, plain or gzipped, or a form with the file as its field `file`.
+    The answer names the address to ask how far it is.
     """
     if request.method != "POST":
         return import_list(request, slug)
@@ -111,14 +114,17 @@ def imports(request: Request, slug: str) -> Response:
     shape = request.query_params.get("what", "")
     if shape not in SHAPES:
         raise Unprocessable(f"what: one of {', '.join(SHAPES)}.")
+    columns = _columns(request, shape)
+    pieces, name = _sent(request)
     try:
         job = receive(
             member.project,
-            _pieces(request),
+            pieces,
             shape=shape,
-            file_name=request.query_params.get("name", ""),
+            file_name=request.query_params.get("name", name),
             mode=_mode(request),
             user=user_of(request),
+            columns=columns,
         )
     except FileTooLarge as error:
         raise TooLarge(str(error)) from error
@@ -160,13 +166,26 @@ def _is_on(request: Request, name: str) -> bool:
     return request.query_params.get(name, "").lower() in ("1", "true", "on", "yes")
 
 
-def _pieces(request: Request) -> Iterator[bytes]:
-    length = request.headers.get("Content-Length", "")
-    if length.isdigit() and int(length) > settings.UPLOAD_MAX_BYTES:
-        raise FileTooLarge()
-    stream = request.stream
-    while stream is not None and (piece := stream.read(PIECE)):
-        yield piece
+def _columns(request: Request, shape: str) -> dict[str, str]:
+    try:
+        columns = csv_table.columns_of(request.query_params.getlist("column"))
+    except ValueError as error:
+        raise Unprocessable(f"column: {error}.") from error
+    if columns and shape != csv_table.NAME:
+        raise Unprocessable("column: only a table (what=csv) has columns.")
+    return columns
+
+
+def _sent(request: Request) -> tuple[Iterator[bytes], str]:
+    """The file in pieces, and its name where a form tells it."""
+    if request.content_type.startswith(MultiPartParser.media_type):
+        file: UploadedFile[bytes] | None = request.FILES.get("file")
+        if file is None:
+            raise Unprocessable("The form has no file in a field 'file'.")
+        return iter(file.chunks()), file.name or ""
+    if request.stream is None:
+        raise Unprocessable("The body is empty, or does not announce its length.")
+    return iter(partial(request.stream.read, PIECE), b""), ""
 
 
 def _given(slug: str, job: FileImport) -> dict[str, Any]:

@@ -1,20 +1,18 @@
-"""Pages for admins: rankings and whole files from elsewhere, looked at and imported.
+"""Pages for admins: files of prompts and rankings, looked at and imported.
 
-A small rankings file is imported while the admin waits. Any other is sent once: a
-worker looks at it, the admin reads the report, and imports it from there.
+A file is sent once: a worker looks at it, the admin reads the report, and imports it
+from there.
 """
 
 import csv
-from functools import wraps
 from typing import Any, Final
 
 from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import (
     require_http_methods,
     require_POST,
@@ -22,10 +20,10 @@ from django.views.decorators.http import (
 )
 
 from annotation.access import Member, for_members
+from annotation.body_limit import takes_files
 from annotation.change_pages import cursor_of
 from annotation.imports import ImportMode
 from annotation.models import Project, Role
-from annotation.prompt_pages import import_page
 from ranking.csv_cells import neutral
 from ranking.file_imports import (
     FileTooLarge,
@@ -34,20 +32,12 @@ from ranking.file_imports import (
     receive,
     start,
 )
-from ranking.imports import import_rankings
-from ranking.models.file_imports import SHAPES, FileImport
+from ranking.foreign import csv_table
+from ranking.models.file_imports import PROMPTS, SHAPES, FileImport
 
 FILES_PER_PAGE: Final = 30
 PROBLEMS_PER_PAGE: Final = 100
-FORM_BYTES: Final = 100_000  # of a form, besides its file
 COLUMNS: Final = ("line", "byte_offset", "level", "code", "message")
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@for_members(Role.ADMIN)
-def import_rankings_page(member: Member) -> HttpResponse:
-    """The form that imports rankings made elsewhere, and the report of what it did."""
-    return import_page(member, import_rankings, what="rankings")
 
 
 # --- Files ------------------------------------------------------------------------
@@ -57,13 +47,34 @@ class UploadForm(forms.Form):
     """A file, and what it is."""
 
     shape = forms.ChoiceField(label="Format", choices=list(SHAPES.items()))
-    file = forms.FileField(help_text="Plain or gzipped.", max_length=10_000)
+    file = forms.FileField(max_length=10_000)
+    columns = forms.CharField(
+        label="Columns of a table that are called otherwise",
+        required=False,
+        max_length=5_000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+    def clean_columns(self) -> dict[str, str]:
+        """Ours by theirs, from a line for each."""
+        given = self.cleaned_data["columns"].splitlines()
+        try:
+            columns = csv_table.columns_of(line for line in given if line.strip())
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+        if columns and self.cleaned_data.get("shape") != csv_table.NAME:
+            raise forms.ValidationError("Only a CSV table has columns.")
+        return columns
 
 
-def _files(member: Member) -> HttpResponse:
+@takes_files
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_members(Role.ADMIN)
+def files(member: Member) -> HttpResponse:
     """The files that were sent, newest first; POST takes another one."""
     if member.request.method != "POST":
-        return _files_page(member, UploadForm())
+        what = member.request.GET.get("what", PROMPTS)
+        return _files_page(member, UploadForm(initial={"shape": what}))
     form = UploadForm(member.request.POST, member.request.FILES)
     if not form.is_valid():
         return _files_page(member, form, status=422)
@@ -76,6 +87,7 @@ def _files(member: Member) -> HttpResponse:
             file_name=file.name or "",
             mode=ImportMode.DRY_RUN,
             user=member.user,
+            columns=form.cleaned_data["columns"],
         )
     except FileTooLarge as error:
         form.add_error("file", str(error))
@@ -84,22 +96,6 @@ def _files(member: Member) -> HttpResponse:
         form.add_error(None, str(error))
         return _files_page(member, form, status=409)
     return redirect("file_import", member.project.slug, job.pk)
-
-
-_protected = csrf_protect(
-    require_http_methods(["GET", "HEAD", "POST"])(for_members(Role.ADMIN)(_files))
-)
-
-
-@csrf_exempt
-@wraps(_files)
-def files(request: HttpRequest, slug: str) -> HttpResponseBase:
-    """The same. A body that is too large is refused by its length, before the check of
-    the form's token would write all of it to the disk."""
-    length = request.headers.get("Content-Length", "")
-    if length.isdigit() and int(length) > settings.UPLOAD_MAX_BYTES + FORM_BYTES:
-        return HttpResponse(str(FileTooLarge()), status=413, content_type="text/plain")
-    return _protected(request, slug)
 
 
 def _files_page(member: Member, form: UploadForm, *, status: int = 200) -> HttpResponse:

@@ -1,15 +1,19 @@
 """Frozen datasets that lost something they held: which ones, why, and their files."""
 
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 from django.conf import settings
+from django.db.models.functions import Now
 
+from annotation.jobs import JobState
 from annotation.models import Membership, Prompt
-from ranking.export.store import exports_store
+from ranking.export.store import exports_store, remove_folder
 from ranking.holdings import Holding
-from ranking.models import Dataset, DatasetLoss
+from ranking.models import Dataset, DatasetLoss, ExportRun
+
+GONE: Final = "The dataset lost something that it held."
 
 
 def mark(
@@ -52,10 +56,17 @@ def export_folder(dataset: Dataset) -> Path:
 
 
 def remove_exports(datasets: Sequence[Dataset]) -> None:
-    """The files that pages have made of these datasets go; not the downloads that
-    people have. Raises OSError where the disk or the store does not let them go."""
+    """The files that were made of these datasets for pages go; not the downloads that
+    people have. Raises OSError where the disk or the store does not let them go.
+
+    1. Jobs that write such files end: their next word finds the row closed.
+    2. The folder goes as a whole (`remove_folder`): who still writes in it fails.
+    3. A worker that was not done before looks for losses when it is
+       (`ranking.exporting.carry_out`), and calls this again.
+    """
+    ExportRun.objects.filter(dataset__in=datasets).update(
+        state=JobState.CANCELLED, reason=GONE, finished_at=Now()
+    )
     for dataset in datasets:
         exports_store().remove(place_of(dataset))
-        folder = export_folder(dataset)
-        if folder.exists():
-            shutil.rmtree(folder)
+        remove_folder(export_folder(dataset))

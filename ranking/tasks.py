@@ -6,7 +6,7 @@ from django.conf import settings
 from annotation import jobs
 from annotation.tasks import worker_name
 from ranking.export.folder import remove_if_dead
-from ranking.models import FreezeRun
+from ranking.models import ExportRun, FreezeRun
 from ranking.models.file_imports import FileImport
 
 
@@ -23,6 +23,17 @@ def freeze_dataset(run_id: int) -> None:
 
 
 @shared_task
+def write_export(run_id: int) -> None:
+    """Write a data file, if its job is free."""
+    from ranking.exporting import carry_out  # noqa: PLC0415  it wakes this task
+
+    run = ExportRun.claim(run_id, worker=worker_name())
+    if run is not None:
+        with jobs.sigterm_asks_to_stop():
+            carry_out(run)
+
+
+@shared_task
 def import_file(pk: int) -> None:
     """Look at an uploaded file, or import it, if its job is free."""
     from ranking.file_imports import run  # noqa: PLC0415  it wakes this task
@@ -32,8 +43,9 @@ def import_file(pk: int) -> None:
 
 @shared_task
 def reconcile() -> None:
-    """Wake the freezes and imports that a broker, a beat or a worker lost."""
+    """Wake the freezes, exports and imports that a broker, beat or worker lost."""
     jobs.reconcile(FreezeRun.objects.all(), freeze_dataset.delay)
+    jobs.reconcile(ExportRun.objects.all(), write_export.delay)
     jobs.reconcile(FileImport.objects.all(), import_file.delay)
 
 
@@ -47,6 +59,7 @@ def forget_old_files() -> None:
 
 @shared_task
 def sweep_exports() -> None:
-    """Remove what downloads left unfinished whose process was killed."""
-    for left in (settings.VAR_DIR / "exports").glob("*/*/.*.part-*"):
+    """Remove what exports and removals left unfinished whose process was killed."""
+    exports = settings.VAR_DIR / "exports"
+    for left in (*exports.glob("*/*/.*.part-*"), *exports.glob("*/.*.gone-*")):
         remove_if_dead(left)

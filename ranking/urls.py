@@ -105,11 +105,6 @@ urlpatterns = [
         picture_pages.dashboard_figure,
         name="dashboard_figure",
     ),
-    path(
-        "p/<slug:slug>/rankings/import/",
-        import_pages.import_rankings_page,
-        name="import_rankings",
-    ),
     path("p/<slug:slug>/files/", import_pages.files, name="file_imports"),
     path("p/<slug:slug>/files/<int:pk>/", import_pages.file_import, name="file_import"),
     path(
@@ -153,6 +148,16 @@ urlpatterns = [
         "p/<slug:slug>/datasets/freezes/<int:pk>/cancel/",
         freeze_pages.cancel_freeze,
         name="cancel_freeze",
+    ),
+    path(
+        "p/<slug:slug>/datasets/exports/<int:pk>/live/",
+        download_pages.export_live,
+        name="export_live",
+    ),
+    path(
+        "p/<slug:slug>/datasets/<str:name>/files/",
+        download_pages.dataset_exports,
+        name="dataset_exports",
     ),
     path(
         "p/<slug:slug>/datasets/<str:name>/diff/",

@@ -30,7 +30,7 @@ from annotation.models import (
 from annotation.queue import claim
 from annotation.reports import report_problem
 from ranking.datasets import freeze
-from ranking.models import Dataset, FreezeRun
+from ranking.models import Dataset, ExportRun, FreezeRun
 from ranking.models.file_imports import FileImport
 from rm_training.models import RewardModel, TrainingRun
 from tests.conftest import make_member, make_prompt
@@ -224,6 +224,18 @@ def a_dataset_file(cast: Cast) -> Arguments:
     return {**a_dataset(cast), "kind": "rankings", "extension": "jsonl"}
 
 
+def an_export(cast: Cast) -> Arguments:
+    name = a_dataset(cast)["name"]
+    run = ExportRun.objects.create(
+        dataset=Dataset.objects.get(project=cast.project, name=name),
+        kind="pairs",
+        format="jsonl",
+        disagreement="each",
+        split="all",
+    )
+    return {**the_project(cast), "pk": run.pk}
+
+
 def a_run(cast: Cast) -> Arguments:
     name = a_dataset(cast)["name"]
     run = TrainingRun.objects.create(
@@ -376,7 +388,11 @@ ROWS = {
     "api_dataset": row(a_dataset, GET=api(STAFF)),
     "api_dataset_diff": row(a_dataset, GET=api(STAFF)),
     "api_dataset_rankings": row(a_dataset, GET=api(STAFF)),
-    "api_dataset_file": row(a_dataset_file, GET=api(STAFF)),
+    "api_dataset_file": row(
+        a_dataset_file,
+        GET=api(HIDDEN_FROM_LABELERS),
+        POST=api(HIDDEN_FROM_LABELERS),
+    ),
     "api_freeze": row(a_freeze, GET=api(STAFF)),
     "api_cancel_freeze": row(a_freeze, POST=api(STAFF)),
     "api_imports": row(GET=api(ADMINS), POST=api(ADMINS)),
@@ -408,7 +424,6 @@ ROWS = {
     "forget_labeler": row(the_labelers_membership, GET=ADMINS, POST=ADMINS),
     "imports": row(GET=ADMINS),
     "undo_import": row(an_import, GET=ADMINS, POST=ADMINS),
-    "import_prompts": row(GET=ADMINS, POST=ADMINS),
     "file_imports": row(GET=ADMINS, POST=ADMINS),
     "file_import": row(a_file, GET=ADMINS),
     "file_import_live": row(a_file, GET=ADMINS),
@@ -424,7 +439,6 @@ ROWS = {
     "disagreement": row(GET=STAFF),
     "dashboard_csv": row(a_picture, GET=STAFF),
     "dashboard_figure": row(a_dashboard_figure, GET=STAFF),
-    "import_rankings": row(GET=ADMINS, POST=ADMINS),
     "datasets": row(GET=STAFF),
     "freeze_dataset": row(POST=STAFF),
     "dataset_matching": row(GET=STAFF),
@@ -435,7 +449,11 @@ ROWS = {
     "trained_on": row(GET=STAFF),
     "dataset": row(a_dataset, GET=STAFF),
     "choose_dataset_file": row(a_dataset, GET=HIDDEN_FROM_LABELERS),
-    "dataset_file": row(a_dataset_file, GET=HIDDEN_FROM_LABELERS),
+    "dataset_file": row(
+        a_dataset_file, GET=HIDDEN_FROM_LABELERS, POST=HIDDEN_FROM_LABELERS
+    ),
+    "dataset_exports": row(a_dataset, GET=HIDDEN_FROM_LABELERS),
+    "export_live": row(an_export, GET=HIDDEN_FROM_LABELERS),
     # Training runs and reward models
     "runs": row(GET=STAFF),
     "retrain": row(POST=STAFF),

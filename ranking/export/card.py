@@ -85,21 +85,28 @@ def _front_matter(title: str, manifest: Words) -> str:
 
 def _counts(manifest: Words) -> str:
     """A table of what the rows come from."""
-    counts, facts = manifest["counts"], manifest["facts"]
+    counts, facts, folds = manifest["counts"], manifest["facts"], manifest["folds"]
     rows = {
         "prompts": facts["prompts"],
         "prompts by number of responses": _listed(facts["prompts_by_k"]),
         "prompts by split": _listed(facts["prompts_by_split"]),
         "labelers": facts["labelers"],
+        "folds of labelers": f"{folds['count']}, in manifest.json: hold one out",
         "rankings": facts["rankings"],
         "agreement": _agreement(facts["agreement"]),
         "tied pairs": _share(facts["tie_rate"]),
         "strict pairs of the whole dataset": counts["strict_pairs"],
         "tied pairs of the whole dataset": counts["ties_dropped"],
+        "prompts left out, like prompts of two splits": _left_out(counts),
         "licence": _one_line(facts["licence"]) or "none is named",
     }
     lines = "".join(f"| {name} | {value} |\n" for name, value in rows.items())
     return f"| | |\n|---|---|\n{lines}"
+
+
+def _left_out(counts: Words) -> str:
+    """Datasets that were frozen before they were counted do not know."""
+    return str(counts.get("prompts_left_out", "not known"))
 
 
 def _agreement(found: Words) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlencode
 
 EACH: Final = ("each",)
 ORDERS: Final = ("each", "consensus")
@@ -71,8 +72,26 @@ class Choice:
 
     @property
     def file(self) -> str:
-        """Name of the data file, as in `pairs.jsonl`."""
+        """Name of the data file in its folder, as in `pairs.jsonl`."""
         return f"{self.kind}.{self.format}"
+
+    @property
+    def name(self) -> str:
+        """What tells it from other files of the dataset: `pairs.jsonl`, and
+        `pairs-soft-train.jsonl` where something else than all was asked for."""
+        words = [self.kind]
+        words += [self.disagreement] if self.disagreement != "each" else []
+        words += [self.split] if self.split != "all" else []
+        return f"{'-'.join(words)}.{self.format}"
+
+    @property
+    def query(self) -> str:
+        """What an address of the file says besides kind and format: nothing, or
+        `?disagreement=soft&split=train`."""
+        told = {"disagreement": self.disagreement, "split": self.split}
+        usual = {"disagreement": "each", "split": "all"}
+        words = {what: word for what, word in told.items() if word != usual[what]}
+        return f"?{urlencode(words)}" if words else ""
 
 
 def _known(what: str, word: str, words: tuple[str, ...]) -> None:

@@ -20,11 +20,12 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from io import BufferedWriter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import django
 import orjson
 
+from ranking.dataset_facts import folds_of
 from ranking.export.card import card
 from ranking.export.choice import KINDS, Choice, ExportRefused
 from ranking.export.columns import Rows
@@ -62,7 +63,8 @@ def write(  # noqa: PLR0913  by keyword only, each one an option of the command
     The folder gets one data file, `manifest.json` and `README.md`. It is made beside
     `out` and renamed, so nobody finds half of it; an earlier export of the same
     dataset is replaced, if nothing else lies there. Memory stays flat. `progress` is
-    called with the number of rows that were just written.
+    called with the number of prompts whose rows were just written; what it raises ends
+    the export, and nothing is left of it.
 
     Raises ExportRefused, and OSError where the disk does not take it.
     """
@@ -79,7 +81,7 @@ def write(  # noqa: PLR0913  by keyword only, each one an option of the command
             refuse_if_lost(dataset)
             file = _write_data(dataset, choice, made / choice.file, progress)
             facts = facts_of(dataset, split)
-        manifest = {**_manifest(dataset, choice, file), "facts": facts}
+            manifest = {**_manifest(dataset, choice, file), "facts": facts}
         _write_bytes(made / MANIFEST, json.dumps(manifest, indent=2).encode() + b"\n")
         _write_bytes(made / README, card(dataset.project.title, manifest).encode())
         _put_in_place(made, out, dataset)
@@ -102,7 +104,14 @@ def refuse_if_lost(dataset: Dataset) -> None:
         )
 
 
-def written(dataset: Dataset, choice: Choice, sink: Sink) -> Iterator[Rows]:
+class Part(NamedTuple):
+    """Rows, and of how many prompts they are."""
+
+    rows: Rows
+    prompts: int
+
+
+def written(dataset: Dataset, choice: Choice, sink: Sink) -> Iterator[Part]:
     """Write the data file into `sink`: each part of its rows, once it is written.
 
     Needs a transaction, as `ranking.export.reading.parts_of` does.
@@ -112,15 +121,15 @@ def written(dataset: Dataset, choice: Choice, sink: Sink) -> Iterator[Rows]:
     # through all of Django time and again, which takes a third of the whole.
     gc.freeze()
     try:
-        for rows in rows_in(dataset, choice):
-            writer.write(rows)
-            yield rows
+        for part in rows_in(dataset, choice):
+            writer.write(part.rows)
+            yield part
         writer.close()
     finally:
         gc.unfreeze()
 
 
-def rows_in(dataset: Dataset, choice: Choice) -> Iterator[Rows]:
+def rows_in(dataset: Dataset, choice: Choice) -> Iterator[Part]:
     """The rows of the dataset, part by part; at least one part, which may be empty.
 
     Needs a transaction, as `ranking.export.reading.parts_of` does.
@@ -128,9 +137,9 @@ def rows_in(dataset: Dataset, choice: Choice) -> Iterator[Rows]:
     some = False
     for prompts in parts_of(dataset, choice.split):
         some = True
-        yield rows_of(choice, prompts)
+        yield Part(rows_of(choice, prompts), len(prompts))
     if not some:
-        yield rows_of(choice, [])
+        yield Part(rows_of(choice, []), 0)
 
 
 # --- Files ------------------------------------------------------------------------
@@ -191,9 +200,10 @@ def _write_data(
     with path.open("wb") as file:
         hashed = _HashedFile(file)
         for part in written(dataset, choice, hashed):
-            rows, left_open = rows + len(part), left_open + part.left_open
+            rows += len(part.rows)
+            left_open += part.rows.left_open
             if progress:
-                progress(len(part))
+                progress(part.prompts)
         _sync(file)
     return _File(path.name, hashed.digest.hexdigest(), hashed.size, rows, left_open)
 
@@ -219,6 +229,8 @@ def _manifest(dataset: Dataset, choice: Choice, file: _File) -> Row:
         "disagreement": choice.disagreement,
         "split": choice.split,
         "filters": dataset.filters,
+        "seed": dataset.seed,
+        "folds": folds_of(dataset),
         "counts": dataset.counts,
         "pairs_left_open": file.left_open,
         "files": {

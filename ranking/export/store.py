@@ -4,6 +4,7 @@ A store keeps folders of files under places such as `3/ds-0123456789ab/pairs`. T
 manifest of a folder comes last: without one, the folder is not there yet.
 """
 
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,20 @@ def exports_store() -> Store:
     return _Disk(settings.VAR_DIR / "exports")
 
 
+def remove_folder(folder: Path) -> None:
+    """Delete a folder in which somebody may be writing; none is fine.
+
+    It gets another name first. Who goes on writing under its own name fails there, and
+    adds nothing to what is being deleted.
+    """
+    gone = folder.with_name(f".{folder.name}.gone-{secrets.token_hex(6)}")
+    try:
+        folder.rename(gone)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(gone)
+
+
 class _Disk:
     """Files stay where they were made."""
 
@@ -61,8 +76,7 @@ class _Disk:
 
     def remove(self, place: str) -> None:
         """As `Store`."""
-        if (self._root / place).exists():
-            shutil.rmtree(self._root / place)
+        remove_folder(self._root / place)
 
 
 class _Bucket:

@@ -4,6 +4,8 @@ Layouts, as `rg.Dataset.records.to_list(flatten=…)` and `.to_json()` write the
 (https://docs.argilla.io/latest/how_to_guides/import_export/, code in
 argilla/src/argilla/records/_io/_generic.py):
 - nested: `fields` of texts, `responses` by question, each `{value, user_id, status?}`;
+- as its API and its older client have it, and as our own export writes it: `responses`
+  a list, each `{user_id, status, values: {question: {value}}}`;
 - flat: the fields beside each other, `<question>.responses` with a list of values,
   `<question>.responses.users` and `.status` aligned with it.
 A value lists the names of the ranked fields, best first, or says `{value, rank}` of
@@ -56,7 +58,8 @@ def read(record: dict[str, Any]) -> list[Judged]:
     orders = [
         Order(one.user or NAME, [one.ranks[name] for name in ranked]) for one in given
     ]
-    return [Judged(prompt, answers, orders, id=name_of(record.get("id")))]
+    given_id = name_of(first_of(record, ["id", "external_id"]))
+    return [Judged(prompt, answers, orders, id=given_id)]
 
 
 def _prompt(fields: dict[str, Any], ranked: list[str]) -> Any:
@@ -71,13 +74,24 @@ def _prompt(fields: dict[str, Any], ranked: list[str]) -> Any:
 
 
 def _nested(record: dict[str, Any]) -> Iterator[Given]:
-    for responses in an_object(record, "responses").values():
-        for one in responses if isinstance(responses, list) else []:
-            if not isinstance(one, dict) or one.get("status") in NOT_GIVEN:
-                continue
-            ranks = _ranks(one.get("value"))
+    for one in _responses(record):
+        if not isinstance(one, dict) or one.get("status") in NOT_GIVEN:
+            continue
+        answers = an_object(one, "values").values() if "values" in one else [one]
+        for answer in answers:
+            ranks = _ranks(answer.get("value")) if isinstance(answer, dict) else None
             if ranks:
                 yield Given(name_of(one.get("user_id")), ranks)
+
+
+def _responses(record: dict[str, Any]) -> Iterator[Any]:
+    """Of all questions, one after the other, or as they stand in one list."""
+    given = record.get("responses")
+    if isinstance(given, list):
+        yield from given
+        return
+    for responses in an_object(record, "responses").values():
+        yield from responses if isinstance(responses, list) else []
 
 
 def _flat(record: dict[str, Any]) -> Iterator[Given]:

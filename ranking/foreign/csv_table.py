@@ -16,7 +16,7 @@ empty is not there.
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, Final
 
@@ -33,7 +33,30 @@ NUMBERED: Final = re.compile(r"(response|rank|model)_([1-9]\d?)")
 csv.field_size_limit(LONGEST_LINE)
 LONG: Final = frozenset(("prompt", "response", "rank"))
 WIDE: Final = frozenset(("prompt", "response_1", "rank_1"))
+NAMES: Final = LONG | {
+    *("prompt_id", "labeler", "seconds", "submitted_at", "id"),
+    *("model", "response_id"),
+}
 Row = dict[str, str]
+
+
+def columns_of(given: Iterable[str]) -> dict[str, str]:
+    """What `prompt=Question` says, each: ours by theirs, {"Question": "prompt"}.
+
+    Raises ValueError for what is not written so, or names no column of ours.
+    """
+    columns = {}
+    for one in given:
+        ours, _, theirs = (part.strip() for part in one.partition("="))
+        if not (ours and theirs):
+            raise ValueError(f"{one[:50]!r}: write it like prompt=Question")
+        if ours not in NAMES and not NUMBERED.fullmatch(ours):
+            raise ValueError(
+                f"there is no column {ours[:50]!r}; there are"
+                f" {', '.join(sorted(NAMES))}, and response_1, rank_1, model_1, …"
+            )
+        columns[theirs] = ours
+    return columns
 
 
 class Table:

@@ -5,9 +5,13 @@ https://labelstud.io/tags/ranker (results): a task has `data` with a list of ite
 (`id`, `title`, `body`, `html`) and `annotations`, each by one person (`completed_by`),
 whose result of the type `ranker` holds the ids of the items, best first:
 `{"ranker": {"rank": ["mdn", "wiki", "blog"]}}`. Older versions have the list itself.
-Items sorted into several buckets have no order that the export tells, and are refused.
+Items sorted into several buckets have no order that the export tells, and are refused;
+but for buckets called `rank-1`, `rank-2`, …, as in our own export: those who share one
+are tied.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 from annotation.json_fields import a_list
@@ -16,7 +20,8 @@ from ranking.foreign.dialogue import prompt_of
 from ranking.foreign.judged import Answer, Judged, Order, a_text, first_of, name_of
 
 NAME: Final = "label-studio"
-PROMPTS: Final = ("prompt", "question", "instruction", "text", "query", "messages")
+PROMPTS: Final = ("messages", "prompt", "question", "instruction", "text", "query")
+BUCKET: Final = re.compile(r"rank-([1-9]\d?)")
 TEXTS: Final = ("body", "html", "title", "text")
 
 
@@ -33,7 +38,9 @@ def read(record: dict[str, Any]) -> list[Judged]:
         if (order := _order(annotation, [item["id"] for item in items])) is not None
     ]
     prompt = prompt_of(_prompt(data, field), "the prompt")
-    return [Judged(prompt, answers, orders, id=name_of(record.get("id")))]
+    # Of a task that our own export made, the name that the prompt had here.
+    given = name_of(data.get("prompt_id")) or name_of(record.get("id"))
+    return [Judged(prompt, answers, orders, id=given)]
 
 
 def _items(data: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
@@ -74,19 +81,20 @@ def _order(annotation: Any, ids: list[Any]) -> Order | None:
     ranked = _ranked(annotation)
     if annotation.get("was_cancelled") or ranked is None:
         return None
-    if sorted(map(str, ranked)) != sorted(map(str, ids)):
+    if sorted(name for name, _ in ranked) != sorted(map(str, ids)):
         raise Refused("incomplete", "an annotation does not rank each item once")
-    places = {str(name): place for place, name in enumerate(ranked, 1)}
+    places = dict(ranked)
     return Order(
-        _annotator(annotation.get("completed_by")),
+        _annotator(first_of(annotation, ["labeler", "completed_by"])),
         [places[str(name)] for name in ids],
-        id=name_of(annotation.get("id")),
+        id=name_of(first_of(annotation, ["id", "unique_id"])),
         seconds=annotation.get("lead_time"),
         submitted_at=annotation.get("created_at"),
     )
 
 
-def _ranked(annotation: dict[str, Any]) -> list[Any] | None:
+def _ranked(annotation: dict[str, Any]) -> list[tuple[str, int]] | None:
+    """(item, rank) of all that is ranked; None where there is no ranker."""
     results = [
         result["value"].get("ranker")
         for result in a_list(annotation, "result")
@@ -97,13 +105,26 @@ def _ranked(annotation: dict[str, Any]) -> list[Any] | None:
     if not results:
         return None
     ranked = results[-1]
-    if isinstance(ranked, dict):
-        if len(ranked) != 1:
+    if not isinstance(ranked, dict):
+        return [(name, place) for place, name in enumerate(_items_of(ranked), 1)]
+    if len(ranked) == 1:
+        (only,) = ranked.values()
+        return [(name, place) for place, name in enumerate(_items_of(only), 1)]
+    return list(_of_buckets(ranked))
+
+
+def _of_buckets(ranked: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    for bucket, names in ranked.items():
+        place = BUCKET.fullmatch(bucket)
+        if place is None:
             raise Refused("wrong_type", "buckets: the export does not tell their order")
-        (ranked,) = ranked.values()
-    if not isinstance(ranked, list):
+        yield from ((name, int(place[1])) for name in _items_of(names))
+
+
+def _items_of(names: Any) -> list[str]:
+    if not isinstance(names, list):
         raise Refused("wrong_type", "the ranker's value is not a list of items")
-    return ranked
+    return [str(name) for name in names]
 
 
 def _annotator(completed_by: Any) -> str:

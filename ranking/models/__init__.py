@@ -1,6 +1,7 @@
 """What labelers answered, and the frozen snapshots that researchers take of it."""
 
 from ranking.models.datasets import Dataset, DatasetLoss, DatasetRanking, FreezeRun
+from ranking.models.exports import ExportRun
 from ranking.models.file_imports import FileImport
 from ranking.models.rankings import (
     Placement,
@@ -19,6 +20,7 @@ __all__ = [
     "DatasetLoss",
     "DatasetRanking",
     "Draft",
+    "ExportRun",
     "FileImport",
     "FreezeRun",
     "Placement",

@@ -40,6 +40,8 @@ class FileImport(Job):
     )
     shape = models.CharField(max_length=20)
     mode = models.CharField(max_length=10, default=ImportMode.DRY_RUN.name)
+    # Of a table: what it calls our columns, {theirs: ours}.
+    columns = models.JSONField(default=dict)
     # As the sender called it, for people to read; never a path.
     file_name = models.CharField(max_length=200, blank=True)
     stored_as = models.UUIDField(default=uuid4, unique=True, editable=False)

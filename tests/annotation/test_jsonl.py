@@ -82,6 +82,19 @@ def test_a_gzip_bomb_is_given_up_at_the_limit() -> None:
         list(LineReader(io.BytesIO(bomb), most_bytes=1_000_000))
 
 
+def test_a_gzip_file_that_is_all_air_is_given_up_early(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bomb = gzip.compress(b" " * 5_000_000)
+    assert lines_of(bomb) == []  # as small as this it may be anything
+    monkeypatch.setattr(jsonl, "PACKS_AS_IT_LIKES", 1_000_000)
+    with pytest.raises(UnreadableFile, match="more than 200 times its size"):
+        lines_of(bomb)
+    with pytest.raises(UnreadableFile, match="more than 200 times its size"):
+        LineReader(io.BytesIO(bomb)).check()
+    assert lines_of(b" " * 5_000_000) == []
+
+
 def test_progress_is_told_in_bytes_of_the_file_as_it_lies_there() -> None:
     told: list[int] = []
     packed = gzip.compress(b"1\n" * 50_000)

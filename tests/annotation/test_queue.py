@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from annotation import queue
+from annotation import queue, taking
 from annotation.models import (
     Assignment,
     AssignmentState,
@@ -341,7 +341,7 @@ def test_a_long_row_of_prompts_that_are_not_hers_may_hold_one_that_is(
     make_prompt(project, slots=3)
     queue.complete(claimed(alice))
     assert not queue.has_work_for(alice)
-    monkeypatch.setattr(queue, "ROWS_PEEKED_AT", 2)
+    monkeypatch.setattr(taking, "ROWS_PEEKED_AT", 2)
     assert queue.has_work_for(alice)
     assert queue.claim(alice) is None
     assert not queue.has_work_for(alice)
@@ -552,7 +552,7 @@ def test_work_of_their_own_comes_first_and_takes_no_slot(
     waiting = make_prompt(project, "p1", slots=1)
     queue.complete(claimed(alice))
     offers = iter([(gold, 1), None])
-    monkeypatch.setattr(queue, "next_direct", lambda labeler: next(offers))
+    monkeypatch.setattr(taking, "next_direct", lambda labeler: next(offers))
     direct = claimed(alice)
     assert (direct.prompt, direct.repeat, direct.source) == (gold, 1, "direct")
     assert sorted(direct.display_order or []) == [0, 1, 2, 3, 4]
@@ -571,10 +571,10 @@ def test_nobody_takes_over_work_that_is_not_of_the_queue(
 ) -> None:
     gold = make_prompt(project, "gold")
     Assignment.objects.all().delete()
-    monkeypatch.setattr(queue, "next_direct", lambda labeler: (gold, 0))
+    monkeypatch.setattr(taking, "next_direct", lambda labeler: (gold, 0))
     direct = claimed(alice)
     let_the_lease_run_out(direct)
-    monkeypatch.setattr(queue, "next_direct", lambda labeler: None)
+    monkeypatch.setattr(taking, "next_direct", lambda labeler: None)
     Membership.objects.update(
         qualification=Qualification.PASSED, qualification_decided_at=Now()
     )
@@ -851,7 +851,7 @@ def test_gold_does_not_outlast_the_queue(
     queue.complete(claimed(alice))
     gold = make_prompt(project, "gold", slots=1)
     Assignment.objects.filter(prompt=gold).delete()
-    monkeypatch.setattr(queue, "next_direct", lambda labeler: (gold, 0))
+    monkeypatch.setattr(taking, "next_direct", lambda labeler: (gold, 0))
     assert queue.claim(alice) is None
     make_prompt(project, "p2", slots=1)
     assert claimed(alice).prompt == gold

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from annotation import imports, prompt_rows, queue, skips
+from annotation import imports, prompt_rows, queue, skips, taking
 from annotation.imports import import_prompts
 from annotation.leases import expire
 from annotation.models import (
@@ -48,7 +48,7 @@ def _gated(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = slow.replace(TAKING, f"{TAKING}, pg_sleep(0.005)")
     assert AT_THE_GATE in slow
     assert "pg_sleep" in slow
-    monkeypatch.setattr(queue, "TAKE", slow)
+    monkeypatch.setattr(taking, "TAKE", slow)
 
 
 def claim_at_once(labelers: list[Membership]) -> list[Assignment | None]:
@@ -58,9 +58,9 @@ def claim_at_once(labelers: list[Membership]) -> list[Assignment | None]:
 
 def without(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take a lock out of the statement that hands out slots."""
-    statement: str = vars(queue)["TAKE"]
+    statement: str = vars(taking)["TAKE"]
     assert piece in statement
-    monkeypatch.setattr(queue, "TAKE", statement.replace(piece, ""))
+    monkeypatch.setattr(taking, "TAKE", statement.replace(piece, ""))
 
 
 def tokens(claims: list[Assignment | None]) -> list[str]:
@@ -143,9 +143,9 @@ def test_without_the_lock_two_take_over_one_slot_and_collide(
         both_found()
         expire(lapsed)
 
-    monkeypatch.setattr(queue, "LOCK_ABANDONED", ABANDONED)
-    monkeypatch.setattr(queue, "expire", slowly)
-    monkeypatch.setattr(queue, "is_wanted", lambda _: True)
+    monkeypatch.setattr(taking, "LOCK_ABANDONED", ABANDONED)
+    monkeypatch.setattr(taking, "expire", slowly)
+    monkeypatch.setattr(taking, "is_wanted", lambda _: True)
 
     def claim(labeler: Membership) -> str:
         try:

@@ -177,7 +177,7 @@ WITH_A_FORM = {
         "/p/tides/settings/",
         "/p/tides/instructions/",
         "/p/tides/terms/",
-        "/p/tides/prompts/import/",
+        "/p/tides/files/",
     ),
     "site_admin": ("/",),
 }

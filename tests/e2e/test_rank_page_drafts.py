@@ -3,13 +3,22 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from annotation.models import Membership, Project
 from ranking.models import Draft
 from tests.conftest import make_prompt
 from tests.e2e.conftest import Visit, Visitor
-from tests.e2e.rank_steps import alert, press, says, started, tiers
+from tests.e2e.rank_steps import (
+    SUBMIT,
+    alert,
+    press,
+    says,
+    started,
+    stored,
+    submitted,
+    tiers,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -31,6 +40,23 @@ def saved(page: Page, act: Callable[[], None]) -> int:
     with page.expect_response(DRAFT) as answer:
         act()
     return answer.value.status
+
+
+def save_and_lose_the_answer(page: Page) -> None:
+    """The server stores A as the best, and the page never hears of it."""
+    page.route(DRAFT, lambda route: (route.fetch(), route.abort())[1], times=1)
+    with page.expect_event("requestfailed"):
+        press(page, "1")
+    assert Draft.objects.get().rev == 1
+
+
+def is_stored(page: Page, rev: int) -> None:
+    """Wait until the server has this revision, which may need no answer to anybody."""
+    for _ in range(100):
+        if Draft.objects.filter(rev=rev).exists():
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"no draft came to revision {rev}")
 
 
 def test_what_was_begun_on_one_device_goes_on_on_another(
@@ -67,14 +93,7 @@ def test_a_draft_whose_answer_was_lost_is_no_conflict(
     devices: tuple[Visit, Visit],
 ) -> None:
     page = devices[0].page
-
-    def lose_the_answer() -> None:
-        page.route(DRAFT, lambda route: (route.fetch(), route.abort())[1], times=1)
-        press(page, "1")
-
-    with page.expect_event("requestfailed"):
-        lose_the_answer()
-    assert Draft.objects.get().rev == 1
+    save_and_lose_the_answer(page)
     assert saved(page, lambda: press(page, "2")) == 409
     with page.expect_response(DRAFT) as answer:
         pass
@@ -90,21 +109,10 @@ def test_the_same_work_here_and_on_the_server_is_no_conflict(
 ) -> None:
     """The page was loaded again before it heard that its draft was stored."""
     page = devices[0].page
-
-    def lose_the_answer() -> None:
-        page.route(DRAFT, lambda route: (route.fetch(), route.abort())[1], times=1)
-        press(page, "1")
-
-    with page.expect_event("requestfailed"):
-        lose_the_answer()
-    assert Draft.objects.get().rev == 1
+    save_and_lose_the_answer(page)
     page.reload()
-    for _ in range(100):
-        if Draft.objects.get().rev == 2:
-            break
-        page.wait_for_timeout(50)
+    is_stored(page, rev=2)
     assert Draft.objects.get().content["ranks"] == {"A": 1}
-    assert Draft.objects.get().rev == 2
     expect(page.locator("#alert")).to_be_empty()
     devices[0].said.clear()
 
@@ -115,8 +123,29 @@ def test_leaving_the_page_saves_what_the_pause_held_back(
     page = devices[0].page
     press(page, "1")
     page.goto(devices[0].site + "/p/tides/")
-    for _ in range(100):
-        if Draft.objects.exists():
-            break
-        page.wait_for_timeout(50)
+    is_stored(page, rev=1)
     assert Draft.objects.get().content["ranks"] == {"A": 1}
+
+
+def test_no_draft_is_sent_while_the_ranking_is_on_its_way(
+    project: Project, alice: Membership, visit: Visitor
+) -> None:
+    """It would find the ranking stored, and tell of a conflict that there is not."""
+    make_prompt(project, k=4)
+    window = visit(alice)
+    window.page.clock.install()
+    page = started(window).page
+    held: list[Route] = []
+    drafts: list[Route] = []
+    page.route(SUBMIT, lambda route: held.append(route))
+    page.route(DRAFT, lambda route: drafts.append(route))
+    press(page, "1234 Enter")
+    says(page, "Submitting…")
+    press(page, "2")
+    page.clock.run_for(2_000)
+    assert len(held) == 1
+    assert not drafts
+    held[0].fallback()
+    submitted(page)
+    assert not drafts
+    assert stored() == "1234"

@@ -13,13 +13,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
 from tests.e2e.stack import ROOT  # noqa: E402  Django is set up now
-from tests.fuzz import prompt_files, rendering, submissions  # noqa: E402
+from tests.fuzz import foreign_files, prompt_files, rendering, submissions  # noqa: E402
 from tests.fuzz.database import own_database  # noqa: E402
 from tests.fuzz.search import Search  # noqa: E402
 
 FUZZERS = {
     "rendering": rendering.FUZZER,
     "prompt_files": prompt_files.FUZZER,
+    "foreign_files": foreign_files.FUZZER,
     "submissions": submissions.FUZZER,
 }
 

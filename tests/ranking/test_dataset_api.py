@@ -1,5 +1,7 @@
 """Datasets for programs, and the client of notebooks, against the running site."""
 
+import errno
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,14 +16,24 @@ from ranking import client as clients
 from ranking import dataset_api, freezing, tasks
 from ranking.client import Client
 from ranking.datasets import freeze
+from ranking.export import folder
 from ranking.folds import folds_by_labeler
 from ranking.models import Dataset, DatasetLoss, FreezeRun, Ranking
 from tests.conftest import make_prompt
+from tests.ranking.exported import a_worker_at_hand, nobody_works
 from tests.ranking.rows import store_ranking
+
+__all__ = ["a_worker_at_hand", "nobody_works"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RANKS = {"r1": 1, "r2": 2, "r3": 2, "r4": 3}
 Sign = Callable[[Membership], Client]
+
+
+@pytest.fixture(autouse=True)
+def at_work(a_worker_at_hand: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a notebook waits for comes soon."""
+    monkeypatch.setattr(clients, "POLL_SECONDS", 0)
 
 
 @pytest.fixture(autouse=True)
@@ -222,6 +234,75 @@ def test_a_file_that_is_there_is_not_sent_again(
     assert dataset.download("pairs", to=tmp_path, progress=received.append) == path
     assert received == []
     assert not list(tmp_path.glob("*.part"))
+
+
+# --- Files that are not written yet -----------------------------------------------
+
+
+def test_a_notebook_waits_for_a_file_and_is_told_how_far_it_is(
+    tides: clients.Project, ranking: Ranking, nobody_works: list[int], tmp_path: Path
+) -> None:
+    dataset = tides.freeze()
+    seen: list[tuple[int, int]] = []
+
+    def work(done: int, total: int) -> None:
+        seen.append((done, total))
+        tasks.write_export(nobody_works.pop())
+
+    path = dataset.download("pairs", to=tmp_path, waiting=work)
+    assert len(path.read_bytes().splitlines()) == 5
+    assert seen == [(0, 0)]
+    [written] = dataset.details()["exports"]
+    assert (written["file"], written["state"]) == ("pairs.jsonl", "done")
+    assert written["size"] == path.stat().st_size
+    assert written["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.usefixtures("ranking", "nobody_works")
+def test_a_notebook_does_not_wait_for_ever(
+    tides: clients.Project, tmp_path: Path
+) -> None:
+    dataset = tides.freeze()
+    expected = r"pairs.jsonl is still queued after 0 s .*The site goes on"
+    with pytest.raises(clients.NotWrittenError, match=expected):
+        dataset.download("pairs", to=tmp_path, timeout=0)
+    assert list(tmp_path.glob("ds-*")) == []
+
+
+@pytest.mark.usefixtures("ranking")
+def test_a_file_that_failed_is_tried_once_more(
+    tides: clients.Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = tides.freeze()
+    tried: list[int] = []
+
+    def full(file: Any) -> None:
+        tried.append(1)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "_sync", full)
+        with pytest.raises(clients.NotWrittenError, match="No space left on device"):
+            dataset.download("pairs", to=tmp_path)
+    assert len(tried) == 2
+    assert len(list(dataset.rows("pairs", to=tmp_path))) == 5
+
+
+@pytest.mark.usefixtures("ranking")
+def test_labelers_and_strangers_cannot_tell_that_there_is_a_file(
+    tides: clients.Project,
+    sign: Sign,
+    alice: Membership,
+    stranger: Membership,
+    tmp_path: Path,
+) -> None:
+    dataset = tides.freeze()
+    list(dataset.rows("pairs", to=tmp_path))
+    address = f"{dataset.address}/files/pairs.jsonl"
+    for who in (alice, stranger):
+        for method in ("GET", "POST"):
+            with pytest.raises(clients.NotThereError):
+                sign(who).tell(method, address)
 
 
 # --- Resuming, without a site -----------------------------------------------------

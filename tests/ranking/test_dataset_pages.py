@@ -1,38 +1,28 @@
 """Datasets in the browser: frozen, described, downloaded, and closed to others."""
 
-import errno
 import json
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
 
 from annotation.models import Membership, Project
-from ranking import downloads
 from ranking.datasets import freeze
-from ranking.export import folder
 from ranking.export.choice import DISAGREEMENTS, KINDS
 from ranking.filters import Filters
 from ranking.models import Dataset, Ranking
 from tests.conftest import make_prompt
+from tests.ranking.exported import a_worker_at_hand, body, fetched
 from tests.ranking.rows import store_ranking
+
+__all__ = ["a_worker_at_hand"]
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[Membership], Client]
 LIST, FREEZE = "/p/tides/datasets/", "/p/tides/datasets/freeze/"
 RANKS = {"r1": 1, "r2": 2, "r3": 2, "r4": 3}
-
-
-def body(response: Any) -> bytes:
-    """All of it; a download's file is closed with its last byte."""
-    if response.streaming:
-        return b"".join(response.streaming_content)
-    return bytes(response.content)
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +110,9 @@ def visitor(researcher: Membership, signed_in: SignIn) -> Client:
     return signed_in(researcher)
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("kind", "lines"), [("pairs", 5), ("rankings", 1)])
+@pytest.mark.usefixtures("a_worker_at_hand")
 def test_a_file_is_downloaded_and_not_sent_twice(
     project: Project,
     ranking: Ranking,
@@ -130,7 +122,7 @@ def test_a_file_is_downloaded_and_not_sent_twice(
 ) -> None:
     dataset = freeze(project)
     address = f"{LIST}{dataset.name}/{kind}.jsonl"
-    response = visitor.get(address)
+    response = fetched(visitor, address)
     raw = body(response)
     assert len([json.loads(line) for line in raw.splitlines()]) == lines
     name = f"{dataset.name}-{kind}.jsonl"
@@ -142,74 +134,24 @@ def test_a_file_is_downloaded_and_not_sent_twice(
     assert (again.status_code, again.content) == (304, b"")
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("a_worker_at_hand")
 def test_a_download_is_written_once(
     project: Project, ranking: Ranking, visitor: Client, exports: Path
 ) -> None:
     address = f"{LIST}{freeze(project).name}/pairs.jsonl"
-    body(visitor.get(address))
+    body(fetched(visitor, address))
     [written] = exports.rglob("pairs.jsonl")
     before = written.stat()
-    body(visitor.get(address))
+    body(fetched(visitor, address))
     assert written.stat() == before
-
-
-def test_a_full_disk_is_a_page_that_says_so_and_the_next_try_is_served(
-    project: Project,
-    ranking: Ranking,
-    visitor: Client,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    def full(file: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    dataset = freeze(project)
-    address = f"{LIST}{dataset.name}/pairs.jsonl"
-    with monkeypatch.context() as patch:
-        patch.setattr(folder, "_sync", full)
-        response = visitor.get(address)
-    assert response.status_code == 503
-    assert "could not make this file: No space left" in response.content.decode()
-    assert "Content-Disposition" not in response
-    assert "dataset_file_failed" in caplog.text
-    assert len(body(visitor.get(address)).splitlines()) == 5
-
-
-@pytest.mark.django_db(transaction=True)
-def test_many_first_downloads_at_once_write_the_file_once_and_all_get_it(
-    project: Project,
-    ranking: Ranking,
-    researcher: Membership,
-    signed_in: SignIn,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    address = f"{LIST}{freeze(project).name}/pairs.jsonl"
-    browsers = [signed_in(researcher) for _ in range(4)]
-    written: list[Path] = []
-    answers: list[bytes] = []
-
-    def slow(dataset: Dataset, *, out: Path, **choice: str) -> Any:
-        time.sleep(0.2)  # so that the others ask before it is there
-        written.append(out)
-        return folder.write(dataset, out=out, **choice)  # type: ignore[arg-type]
-
-    def run(browser: Client) -> None:
-        answers.append(body(browser.get(address)))
-        connection.close()
-
-    monkeypatch.setattr(downloads, "write", slow)
-    threads = [threading.Thread(target=run, args=(each,)) for each in browsers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(written) == 1
-    assert [len(answer.splitlines()) for answer in answers] == [5] * 4
 
 
 # --- Other shapes -----------------------------------------------------------------
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("a_worker_at_hand")
 def test_the_form_names_every_shape_and_leads_to_the_file(
     ranking: Ranking, visitor: Client
 ) -> None:
@@ -218,9 +160,10 @@ def test_the_form_names_every_shape_and_leads_to_the_file(
     assert dict(page.context["kinds"]).keys() == KINDS.keys()
     assert tuple(dict(page.context["disagreements"])) == DISAGREEMENTS
     chosen = {"kind": "kto", "format": "", "disagreement": "consensus", "split": "all"}
-    answer = visitor.get(f"{LIST}{dataset.name}/file/", chosen, follow=True)
-    [(file, status)] = answer.redirect_chain
-    assert (status, file.partition("?")[0]) == (302, f"{LIST}{dataset.name}/kto.jsonl")
+    led = visitor.get(f"{LIST}{dataset.name}/file/", chosen)
+    file = led["Location"]
+    assert file == f"{LIST}{dataset.name}/kto.jsonl?disagreement=consensus"
+    answer = fetched(visitor, file)
     assert answer["Content-Disposition"] == (
         f'attachment; filename="{dataset.name}-kto-consensus.jsonl"'
     )
@@ -249,6 +192,8 @@ def everybody(
     return {who.name: signed_in(who) for who in (alice, researcher, admin, stranger)}
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("a_worker_at_hand")
 @pytest.mark.parametrize("place", ["", "NAME/", "NAME/pairs.jsonl"])
 def test_only_researchers_and_admins_of_the_project_come_in(
     project: Project, ranking: Ranking, everybody: dict[str, Client], place: str
@@ -256,7 +201,7 @@ def test_only_researchers_and_admins_of_the_project_come_in(
     address = LIST + place.replace("NAME", freeze(project).name)
     found = {}
     for name, browser in everybody.items():
-        response = browser.get(address)
+        response = fetched(browser, address)
         found[name] = response.status_code
         body(response)
     refused = 404 if place.endswith("jsonl") else 403
@@ -308,6 +253,8 @@ def test_a_get_freezes_nothing(
     assert not Dataset.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("a_worker_at_hand")
 def test_the_pages_name_no_labeler(
     ranking: Ranking,
     project: Project,
@@ -319,7 +266,7 @@ def test_the_pages_name_no_labeler(
     browser = signed_in(researcher)
     pages = [browser.get(LIST), browser.get(f"{LIST}{dataset.name}/")]
     assert not any(b"alice" in page.content for page in pages)
-    raw = body(browser.get(f"{LIST}{dataset.name}/rankings.jsonl"))
+    raw = body(fetched(browser, f"{LIST}{dataset.name}/rankings.jsonl"))
     assert b"alice" not in raw
     assert project.pseudonym(alice.pk).encode() in raw
 

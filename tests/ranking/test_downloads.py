@@ -19,17 +19,17 @@ from ranking.export.choice import KINDS
 from ranking.losses import export_folder, place_of, remove_exports
 from ranking.models import Dataset, DatasetLoss
 from tests.conftest import make_prompt
+from tests.ranking.exported import a_worker_at_hand, body, fetched
 from tests.ranking.rows import store_ranking
 
-pytestmark = pytest.mark.django_db
+__all__ = ["a_worker_at_hand"]
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("a_worker_at_hand"),
+]
 SignIn = Callable[[Membership], Client]
 BUCKET = "rankwell-exports"
-
-
-def body(response: Any) -> bytes:
-    if response.streaming:
-        return b"".join(response.streaming_content)
-    return bytes(response.content)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def address(dataset: Dataset, file: str = "pairs.jsonl") -> str:
 def test_a_file_comes_whole_with_its_hash_as_its_tag(
     dataset: Dataset, visitor: Client
 ) -> None:
-    response = visitor.get(address(dataset))
+    response = fetched(visitor, address(dataset))
     raw = body(response)
     assert response.status_code == 200
     assert response["ETag"] == f'"{hashlib.sha256(raw).hexdigest()}"'
@@ -113,7 +113,7 @@ def test_a_file_comes_whole_with_its_hash_as_its_tag(
 
 @pytest.mark.usefixtures("store")
 def test_a_download_that_broke_off_goes_on(dataset: Dataset, visitor: Client) -> None:
-    response = visitor.get(address(dataset))
+    response = fetched(visitor, address(dataset))
     whole = body(response)
     half = len(whole) // 2
     wanted = {"Range": f"bytes={half}-", "If-Range": response["ETag"]}
@@ -127,6 +127,7 @@ def test_a_download_that_broke_off_goes_on(dataset: Dataset, visitor: Client) ->
 @pytest.mark.usefixtures("store")
 def test_parts_of_another_file_are_not_mixed(dataset: Dataset, visitor: Client) -> None:
     wanted = {"Range": "bytes=5-", "If-Range": '"another"'}
+    body(fetched(visitor, address(dataset)))
     response = visitor.get(address(dataset), headers=wanted)
     assert response.status_code == 200
     assert len(body(response)) == int(response["Content-Length"])
@@ -134,7 +135,7 @@ def test_parts_of_another_file_are_not_mixed(dataset: Dataset, visitor: Client) 
 
 @pytest.mark.usefixtures("store")
 def test_bytes_beyond_the_end_are_refused(dataset: Dataset, visitor: Client) -> None:
-    size = len(body(visitor.get(address(dataset))))
+    size = len(body(fetched(visitor, address(dataset))))
     response = visitor.get(address(dataset), headers={"Range": f"bytes={size}-"})
     assert response.status_code == 416
     assert response["Content-Range"] == f"bytes */{size}"
@@ -145,7 +146,7 @@ def test_bytes_beyond_the_end_are_refused(dataset: Dataset, visitor: Client) -> 
 def test_what_the_reader_has_is_not_sent_again(
     dataset: Dataset, visitor: Client
 ) -> None:
-    first = visitor.get(address(dataset))
+    first = fetched(visitor, address(dataset))
     body(first)  # which closes the file
     tag = first["ETag"]
     again = visitor.get(address(dataset), headers={"If-None-Match": tag})
@@ -156,7 +157,7 @@ def test_what_the_reader_has_is_not_sent_again(
 def test_every_kind_and_format_is_there(dataset: Dataset, visitor: Client) -> None:
     for kind, known in KINDS.items():
         for format in known.formats:
-            response = visitor.get(address(dataset, f"{kind}.{format}"))
+            response = fetched(visitor, address(dataset, f"{kind}.{format}"))
             raw = body(response)
             assert response.status_code == 200
             named = f'attachment; filename="{dataset.name}-{kind}.{format}"'
@@ -166,12 +167,12 @@ def test_every_kind_and_format_is_there(dataset: Dataset, visitor: Client) -> No
 
 
 def test_choices_are_files_of_their_own(dataset: Dataset, visitor: Client) -> None:
-    soft = visitor.get(address(dataset) + "?disagreement=soft")
+    soft = fetched(visitor, address(dataset) + "?disagreement=soft")
     rows = [json.loads(line) for line in body(soft).splitlines()]
     shares = {(row["chosen_id"], row["rejected_id"]): row["share"] for row in rows}
     assert shares["r2", "r3"] == 0.75
     assert f"{dataset.name}-pairs-soft.jsonl" in soft["Content-Disposition"]
-    assert len(body(visitor.get(address(dataset))).splitlines()) == 11
+    assert len(body(fetched(visitor, address(dataset))).splitlines()) == 11
 
 
 @pytest.mark.parametrize(
@@ -214,33 +215,32 @@ def keys(bucket: Any) -> list[str]:
 def test_a_bucket_gets_the_folder_and_this_machine_keeps_nothing(
     dataset: Dataset, visitor: Client, bucket: Any
 ) -> None:
-    body(visitor.get(address(dataset)))
+    body(fetched(visitor, address(dataset)))
     place = f"{place_of(dataset)}/pairs.each.all.jsonl"
     names = ["README.md", "manifest.json", "pairs.jsonl"]
     assert keys(bucket) == [f"{place}/{name}" for name in names]
-    left = [path for path in export_folder(dataset).rglob("*") if path.is_file()]
-    assert [path.suffix for path in left] == [".lock"]
+    assert list(export_folder(dataset).rglob("*.*")) == []
 
 
 def test_without_its_manifest_a_folder_is_not_there_yet(
     dataset: Dataset, visitor: Client, bucket: Any
 ) -> None:
     """As if the machine had died while it sent the files."""
-    whole = body(visitor.get(address(dataset)))
+    whole = body(fetched(visitor, address(dataset)))
     place = f"{place_of(dataset)}/pairs.each.all.jsonl"
     bucket.Object(f"{place}/manifest.json").delete()
     bucket.Object(f"{place}/pairs.jsonl").put(Body=whole[:100])
-    assert body(visitor.get(address(dataset))) == whole
+    assert body(fetched(visitor, address(dataset))) == whole
 
 
 def test_files_of_a_dataset_that_lost_something_go_from_the_bucket(
     dataset: Dataset, visitor: Client, bucket: Any
 ) -> None:
-    body(visitor.get(address(dataset)))
+    body(fetched(visitor, address(dataset)))
     bucket.Object("1/another/pairs.jsonl").put(Body=b"stays")
     prompt = dataset.rankings.all()[0].assignment.prompt
     DatasetLoss.objects.create(dataset=dataset, prompt=prompt, reason="Taken down.")
-    response = visitor.get(address(dataset))
+    response = fetched(visitor, address(dataset))
     assert response.status_code == 410
     assert "Taken down." in response.content.decode()
     assert keys(bucket) == ["1/another/pairs.jsonl"]
@@ -251,6 +251,6 @@ def test_a_store_that_does_not_answer_is_a_page_that_says_so(
     dataset: Dataset, visitor: Client, settings: Any, bucket: Any
 ) -> None:
     settings.EXPORTS_S3 = {**settings.EXPORTS_S3, "bucket_name": "another"}
-    response = visitor.get(address(dataset))
+    response = fetched(visitor, address(dataset))
     assert response.status_code == 503
-    assert "could not make this file" in response.content.decode()
+    assert "could not hand this file out" in response.content.decode()

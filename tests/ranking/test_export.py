@@ -24,6 +24,7 @@ from ranking.export import folder
 from ranking.export.choice import Choice, ExportRefused
 from ranking.export.folder import rows_in, write
 from ranking.export.reading import snapshot
+from ranking.folds import folds_by_labeler
 from ranking.imports import import_rankings
 from ranking.models import Dataset, PromptSplit, Ranking
 from tests.conftest import make_prompt
@@ -231,8 +232,16 @@ def test_the_manifest_describes_the_file(dataset: Dataset, tmp_path: Path) -> No
     assert (manifest["disagreement"], manifest["pairs_left_open"]) == ("each", 0)
     assert manifest["dataset_id"] == dataset.name
     assert manifest["counts"] == dataset.counts
+    assert manifest["seed"] == dataset.seed
+    labelers = {row["labeler"] for row in rows(out, "pairs")}
+    assert manifest["folds"] == {
+        "count": 5,
+        "seed": dataset.seed,
+        "labelers": folds_by_labeler(labelers, seed=dataset.seed),
+    }
     card = (out / "README.md").read_text()
     assert dataset.name in card
+    assert "| prompts left out, like prompts of two splits | 0 |" in card
     assert "alice" not in card
 
 
@@ -435,7 +444,8 @@ def test_an_export_reads_one_moment_and_can_write_nothing(
             assert cursor.fetchone() == ("repeatable read",)
             cursor.execute("SHOW transaction_read_only")
             assert cursor.fetchone() == ("on",)
-        assert sum(map(len, rows_in(dataset, Choice(kind="pairs")))) == 5
+        parts = rows_in(dataset, Choice(kind="pairs"))
+        assert [(len(part.rows), part.prompts) for part in parts] == [(5, 1)]
 
 
 # --- The command ------------------------------------------------------------------

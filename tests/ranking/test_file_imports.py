@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.conf import settings as site
@@ -12,6 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
 
+from annotation.body_limit import FORM_BYTES
 from annotation.imports import ImportMode
 from annotation.jobs import JobState
 from annotation.models import Membership, Project, Prompt, PromptImport, Role
@@ -233,7 +235,10 @@ def test_an_admin_sends_a_file_reads_the_report_and_imports(browser: Client) -> 
     sent_off = browser.post("/p/old/files/", {"shape": "trl", "file": file})
     job = FileImport.objects.get()
     assert sent_off["Location"] == f"/p/old/files/{job.pk}/"
-    assert "Waiting for a worker" in browser.get(sent_off["Location"]).text
+    waiting = browser.get(sent_off["Location"]).text
+    assert "Waiting for a worker" in waiting
+    assert f'hx-get="/p/old/files/{job.pk}/live/"' in waiting
+    assert "htmx.min.js" in waiting  # which asks again
     run(job.pk, worker="here")
     page = browser.get(f"/p/old/files/{job.pk}/").text
     assert "Import the 1 good line" in page
@@ -255,11 +260,14 @@ def test_too_large_a_body_is_refused_before_it_is_read(
     browser: Client, settings: Settings
 ) -> None:
     settings.UPLOAD_MAX_BYTES = 10
+    taken = SimpleUploadedFile("x", b"{}")
+    assert browser.post("/p/old/files/", {"file": taken}).status_code == 422
 
     class Untouched(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             raise AssertionError("the body was read")
 
+    most = site.UPLOAD_MAX_BYTES + FORM_BYTES
     environ: dict[str, Any] = {
         "CONTENT_LENGTH": "1000000",
         "CONTENT_TYPE": "multipart/form-data; boundary=x",
@@ -269,7 +277,7 @@ def test_too_large_a_body_is_refused_before_it_is_read(
     }
     answer = browser.request(**environ)
     assert answer.status_code == 413
-    assert b"larger than 10 bytes" in answer.content
+    assert f"larger than {most} bytes" in answer.text
 
 
 def test_a_file_without_its_form_s_token_is_refused(admin: Membership) -> None:
@@ -282,6 +290,86 @@ def test_a_file_without_its_form_s_token_is_refused(admin: Membership) -> None:
     answer = browser.post("/p/old/files/", {"shape": "trl", "file": file})
     assert answer.status_code == 403
     assert not FileImport.objects.exists()
+
+
+def test_no_other_address_takes_what_only_a_file_is_as_long_as(db: None) -> None:
+    class Untouched(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise AssertionError("the body was read")
+
+    environ: dict[str, Any] = {
+        "CONTENT_LENGTH": str(10**9),
+        "CONTENT_TYPE": "multipart/form-data; boundary=x",
+        "REQUEST_METHOD": "POST",
+        "wsgi.input": Untouched(),
+    }
+    for path in ("/accounts/login/", "/api/v1/projects/old/claim"):
+        answer = Client(enforce_csrf_checks=True).request(PATH_INFO=path, **environ)
+        assert answer.status_code == 413
+
+
+def test_the_format_is_chosen_by_the_link_that_led_here(browser: Client) -> None:
+    for given, chosen in (("", "prompts"), ("?what=rankings", "rankings")):
+        page = browser.get(f"/p/old/files/{given}").text
+        assert f'<option value="{chosen}" selected>' in page
+    assert "selected" not in browser.get("/p/old/files/?what=%00").text
+
+
+TABLE = b"Question,Answer A,Answer B,rank_1,rank_2\nWhy?,a,b,1,2\n"
+NAMED = ("prompt=Question", "response_1=Answer A", "response_2 = Answer B")
+
+
+def test_the_columns_of_a_table_are_named_beside_it(browser: Client) -> None:
+    file = SimpleUploadedFile("t.csv", TABLE)
+    form = {"shape": "csv", "file": file, "columns": "\r\n".join(NAMED)}
+    assert browser.post("/p/old/files/", form).status_code == 302
+    job = worked(FileImport.objects.get())
+    assert (job.state, job.imported, job.problems) == ("done", 1, [])
+    start(job, mode=ImportMode.WHOLE)
+    worked(job)
+    assert Prompt.objects.get().messages[0]["content"] == "Why?"
+
+
+@pytest.mark.parametrize(
+    ("shape", "columns", "complaint"),
+    [
+        ("csv", "Question", "write it like prompt=Question"),
+        ("csv", "promt=Question", "no column &#x27;promt&#x27;"),
+        ("trl", "prompt=Question", "Only a CSV table has columns."),
+    ],
+)
+def test_what_names_no_column_is_said_on_the_form(
+    browser: Client, shape: str, columns: str, complaint: str
+) -> None:
+    file = SimpleUploadedFile("t.csv", TABLE)
+    form = {"shape": shape, "file": file, "columns": columns}
+    answer = browser.post("/p/old/files/", form)
+    assert answer.status_code == 422
+    assert complaint in answer.text
+    assert columns in answer.text
+    assert not FileImport.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "a/b\\c", "CON", "\u202egpj.exe", "x" * 300]
+)
+def test_whatever_an_upload_is_called_it_lies_in_our_folder(
+    browser: Client, name: str
+) -> None:
+    file = SimpleUploadedFile("x", pairs("Why?"))
+    # As a program may send it: Django's own test client cuts folders off.
+    file.name = name
+    sent_off = browser.post("/p/old/files/", {"shape": "trl", "file": file})
+    assert sent_off.status_code == 302
+    address = f"{API}?what=trl&dry_run=1&name={quote(name)}"
+    assert browser.generic("POST", address, pairs("How?")).status_code == 202
+    root = Path(site.VAR_DIR) / "imports"
+    jobs = list(FileImport.objects.order_by("pk"))
+    assert {path.name for path in root.iterdir()} == {j.stored_as.hex for j in jobs}
+    assert [set(job.file_name) & set("/\\\u202e") for job in jobs] == [set(), set()]
+    report = browser.get(f"/p/old/files/{jobs[0].pk}/report.csv")
+    assert report["X-Content-Type-Options"] == "nosniff"
+    assert report["Content-Disposition"].startswith("attachment")
 
 
 # --- The API ----------------------------------------------------------------------
@@ -332,4 +420,32 @@ def test_too_large_a_file_is_a_413(browser: Client, settings: Settings) -> None:
         "POST", f"{API}?what=trl", b"x" * 11, content_type="application/gzip"
     )
     assert answer.status_code == 413
+    assert not FileImport.objects.exists()
+
+
+def test_a_program_may_send_a_form(browser: Client) -> None:
+    file = SimpleUploadedFile("pairs.jsonl", pairs("Why?"))
+    answer = browser.post(f"{API}?what=trl&dry_run=1", {"file": file})
+    assert answer.status_code == 202
+    assert answer.json()["file_name"] == "pairs.jsonl"
+    assert worked(FileImport.objects.get()).imported == 1
+    without = browser.post(f"{API}?what=trl", {"other": "x"})
+    assert without.status_code == 422
+    assert "no file in a field 'file'" in without.json()["message"]
+
+
+def test_a_program_names_the_columns_of_a_table(browser: Client) -> None:
+    columns = "".join(f"&column={quote(named)}" for named in NAMED)
+    address = f"{API}?what=csv&dry_run=1"
+    answer = browser.generic("POST", address + columns, TABLE, content_type="text/csv")
+    assert answer.status_code == 202
+    assert worked(FileImport.objects.get()).imported == 1
+    for bad in ("?what=csv&column=promt=x", "?what=trl&column=prompt=x"):
+        refused = browser.generic("POST", API + bad, TABLE, content_type="text/csv")
+        assert refused.status_code == 422
+        assert refused.json()["message"].startswith("column: ")
+
+
+def test_a_body_without_a_length_is_refused(browser: Client) -> None:
+    assert browser.generic("POST", f"{API}?what=trl").status_code == 422
     assert not FileImport.objects.exists()

@@ -13,11 +13,12 @@ from django.utils import timezone
 from annotation import jobs
 from annotation.jobs import JobState
 from annotation.models import Membership, Project
-from ranking import datasets, freezing, tasks
+from ranking import datasets, freezing, tasks, told
 from ranking.filters import Filters
 from ranking.freezing import carry_out, freeze_or_queue, request_freeze, runs_shown
 from ranking.frozen import read_prompts
 from ranking.models import Dataset, DatasetRanking, FreezeRun, PromptSplit, Ranking
+from ranking.told import PromptsTold
 from tests.conftest import make_prompt
 from tests.racing import wait_until
 from tests.ranking.rows import store_ranking
@@ -135,7 +136,7 @@ def held_up(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading
             assert go_on.wait(30)
 
     monkeypatch.setattr(datasets, "read_prompts", slow)
-    monkeypatch.setattr(freezing, "REPORT_SECONDS", 0.01)
+    monkeypatch.setattr(told, "REPORT_SECONDS", 0.01)
     return there, go_on
 
 
@@ -180,7 +181,7 @@ def test_a_cancelled_freeze_leaves_nothing(
         store_ranking(make_prompt(project, f"p{number}"), alice, RANKS)
     _, go_on = held_up
     run = request_freeze(project, Filters(), user=None)
-    report = freezing._Report(claimed(run))
+    report = PromptsTold(claimed(run))
     with report:
         assert run.cancel()
         wait_until(report._lost.is_set)

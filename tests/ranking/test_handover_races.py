@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from annotation import leases, queue
+from annotation import leases, queue, taking
 from annotation.models import (
     Assignment,
     AssignmentState,
@@ -198,7 +198,7 @@ def test_without_the_lock_what_was_kept_a_moment_ago_is_taken_over(
 ) -> None:
     """The control: the claim saw the lease as it was."""
     held, ahead = at_work
-    monkeypatch.setattr(queue, "LOCK_UNSEEN", UNSEEN)
+    monkeypatch.setattr(taking, "LOCK_UNSEEN", UNSEEN)
     taken = meanwhile(lambda: queue.renew(held), lambda: queue.claim(bob))
     assert taken is not None
     assert taken.prompt == ahead.prompt

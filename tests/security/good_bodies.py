@@ -126,5 +126,6 @@ NOTHING_TO_WRITE = {
     *("reopen_project", "clone_project", "forget_labeler"),
     *("api_reopen", "api_clone", "api_forget", "api_datasets"),
     *("start_file_import", "discard_file_import"),  # forms of a button each
+    *("dataset_file", "api_dataset_file"),  # no body: the address says it all
     *("api_imports", "api_import_file"),  # the body is the file, whatever it holds
 }

@@ -72,7 +72,7 @@ NOT_PAGES = {
     *("account_reset_password", "account_reset_password_done"),
     *("account_reset_password_from_key", "account_reset_password_from_key_done"),
     *("hours_csv", "run_metrics", "run_figure"),
-    *("choose_dataset_file", "dataset_file"),
+    *("choose_dataset_file", "dataset_file", "dataset_exports", "export_live"),
     *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
     *("dashboard_csv", "dashboard_figure"),
     *("api_schema", "api_history", "api_compare"),

@@ -20,13 +20,14 @@ from annotation.models import Assignment, Membership, Role, User
 from ranking.datasets import freeze
 from ranking.export.choice import KINDS
 from ranking.filters import Filters
-from ranking.models import Dataset
+from ranking.models import Dataset, ExportRun
 from ranking.pictures import PICTURES
 from ranking.summaries import lock_and_summarize
 from ranking.withdrawal import withdraw
 from rm_training.models import TrainingRun
 from tests.conftest import make_member, make_project, make_prompt
 from tests.e2e.furnished import ORDERS, furnish
+from tests.ranking.exported import write_waiting, written_at_once
 from tests.ranking.rows import store_ranking
 from tests.test_access_matrix import (
     IN,
@@ -43,6 +44,7 @@ from tests.test_access_matrix import (
     a_prompt,
     a_run,
     a_training_answer,
+    an_export,
     an_unknown_link,
     an_unknown_reset,
     browser_of,
@@ -54,7 +56,8 @@ from tests.test_access_matrix import (
     the_project,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("written_at_once")]
+__all__ = ["written_at_once"]
 
 # What the names and addresses of all labelers have in common, and nothing else has.
 TELLING = re.compile(rb"zqname|zqmail", re.IGNORECASE)
@@ -151,6 +154,10 @@ def places(cast: Cast) -> dict[Builder, list[Arguments]]:
             for kind, known in KINDS.items()
             for format in known.formats
         ],
+        an_export: [
+            {**project, "pk": _export_of(Dataset.objects.get(name=one["name"])).pk}
+            for one in datasets
+        ],
         a_freeze: [a_freeze(cast)],
         a_run: runs,
         a_figure: [{**run, **look} for run in runs],
@@ -160,6 +167,13 @@ def places(cast: Cast) -> dict[Builder, list[Arguments]]:
         the_labelers_assignment: [{**project, **token} for token in tokens],
         a_training_answer: [{**project, **token} for token in tokens],
     }
+
+
+def _export_of(dataset: Dataset) -> ExportRun:
+    run, _ = ExportRun.objects.get_or_create(
+        dataset=dataset, kind="pairs", format="jsonl", disagreement="each", split="all"
+    )
+    return run
 
 
 def _tokens(cast: Cast) -> list[str]:
@@ -193,6 +207,9 @@ def test_no_kind_of_address_is_forgotten(worked: Cast) -> None:
 def read(browser: Client, address: str) -> tuple[int, bytes]:
     """Status, and everything that is sent: headers, cookies and the whole body."""
     response = browser.get(address)
+    if response.status_code == 202:  # a worker writes the file: it is the file we want
+        write_waiting()
+        response = browser.get(address)
     said = f"{response.headers}{response.cookies}".encode() + response.getvalue()
     finish(response)
     return response.status_code, said

@@ -74,12 +74,15 @@ def rows_written() -> int:
     """Rows inserted, updated or deleted in this transaction so far.
 
     Without the kept HTML of texts: it is a function of what is stored already, so
-    writing it down changes nothing that anybody could see (annotation.rendered).
+    writing it down changes nothing that anybody could see (annotation.rendered). Nor
+    does the request for a file of a dataset, which is a function of the dataset's name
+    (ranking.exporting).
     """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)"
-            " FROM pg_stat_xact_user_tables WHERE relname <> 'annotation_renderedtext'"
+            " FROM pg_stat_xact_user_tables WHERE relname NOT IN"
+            " ('annotation_renderedtext', 'ranking_exportrun')"
         )
         return int(cursor.fetchone()[0])
 

@@ -56,7 +56,7 @@ class Command(BaseCommand):
         """Freeze, write, report."""
         try:
             dataset = _dataset(options)
-            with tqdm(unit=" rows", disable=not sys.stderr.isatty(), delay=2) as bar:
+            with tqdm(unit=" prompts", disable=not sys.stderr.isatty(), delay=2) as bar:
                 manifest = write(
                     dataset,
                     kind=options["kind"],

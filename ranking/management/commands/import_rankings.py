@@ -1,6 +1,5 @@
 """`manage.py import_rankings SLUG FILE`."""
 
-from argparse import ArgumentTypeError
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -11,6 +10,7 @@ from annotation.imports import ImportMode
 from annotation.jsonl import Progress
 from annotation.management.import_command import ImportCommand
 from annotation.models import Project
+from ranking.foreign import csv_table
 from ranking.foreign.formats import FORMATS
 from ranking.foreign_imports import import_foreign
 from ranking.imports import import_rankings
@@ -41,16 +41,18 @@ class Command(ImportCommand):
             "--column",
             action="append",
             default=[],
-            type=_column,
             metavar="OURS=THEIRS",
             help="with --from csv: what the file calls a column, prompt=Question",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Import and report."""
-        if options["column"] and options["shape"] != "csv":
-            raise CommandError("--column goes with --from csv")
-        columns = {theirs: ours for ours, theirs in options["column"]}
+        if options["column"] and options["shape"] != csv_table.NAME:
+            raise CommandError("--column goes with --from csv", returncode=2)
+        try:
+            columns = csv_table.columns_of(options["column"])
+        except ValueError as error:
+            raise CommandError(f"--column: {error}", returncode=2) from error
         self.run(partial(_import, options["shape"], columns), options)
 
 
@@ -67,10 +69,3 @@ def _import(  # noqa: PLR0913  the last four are what every import is called wit
     return import_foreign(
         project, file, shape=shape, mode=mode, progress=progress, columns=columns
     )
-
-
-def _column(given: str) -> tuple[str, str]:
-    ours, equals, theirs = given.partition("=")
-    if not (ours and equals and theirs):
-        raise ArgumentTypeError("write it like prompt=Question")
-    return ours, theirs

@@ -57,8 +57,9 @@ function showSaved(key, when) {
 
 async function save(how) {
   const page = signal;
-  // Two at once would have the same revision, and the second would be a conflict.
-  if (asking) {
+  // Two at once would have the same revision, and the second would be a conflict; and
+  // so would one that finds the ranking stored which is under way.
+  if (asking || form.ariaBusy === "true") {
     later(PAUSE);
     return;
   }
