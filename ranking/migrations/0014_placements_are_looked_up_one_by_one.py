@@ -35,7 +35,7 @@ JOINED = """
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ranking", "0011_summaries_of_labelers_work")]
+    dependencies = [("ranking", "0013_tables_name_their_columns")]
 
     operations = [
         migrations.RunSQL(
