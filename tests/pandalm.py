@@ -61,3 +61,36 @@ def pandalm_files(
         write_rows(tmp_path / "prompts.jsonl", prompt_rows(found)),
         write_rows(tmp_path / "rankings.jsonl", ranking_rows(found)),
     )
+
+
+def pair_files(tmp_path: Path, name: str) -> tuple[Path, Path]:
+    """Pair votes as an archive holds them: each pair a prompt with two responses.
+
+    Where the data has no text of a response, its id stands for it.
+    """
+    found = records(name)
+    texts = {one["id"]: one["text"] for one in found["prompt"]}
+    said = {one["id"]: one["text"] or one["id"] for one in found["response"]}
+    prompts, rankings = {}, []
+    for vote in found["comparison"]:
+        pair = sorted((vote["a"], vote["b"]))
+        key = f"{vote['prompt_id']}: {' / '.join(pair)}"
+        prompts[key] = {
+            "id": key,
+            "prompt": texts[vote["prompt_id"]],
+            "responses": [{"id": one, "text": said[one]} for one in pair],
+        }
+        ranks = {vote["a"]: 1 + (vote["winner"] == "b")}
+        ranks[vote["b"]] = 1 + (vote["winner"] == "a")
+        rankings.append(
+            {
+                "id": vote["id"],
+                "prompt_id": key,
+                "labeler": vote["labeler"],
+                "ranks": ranks,
+            }
+        )
+    return (
+        write_rows(tmp_path / "prompts.jsonl", list(prompts.values())),
+        write_rows(tmp_path / "rankings.jsonl", rankings),
+    )
