@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from ranking import tasks, told
+from ranking import job_progress, tasks
 from ranking.exporting import carry_out
 from ranking.models import ExportRun
 
@@ -49,7 +49,7 @@ def body(response: Any) -> bytes:
 def written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """For `write_waiting` in a test's own transaction, which the thread that keeps a
     lease cannot see: it has nothing to do for as long as the test takes."""
-    monkeypatch.setattr(told, "REPORT_SECONDS", 3_600)
+    monkeypatch.setattr(job_progress, "REPORT_SECONDS", 3_600)
 
 
 def write_waiting() -> None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from annotation import jobs
 from annotation.models import Membership, Project, User
-from ranking import exporting, tasks, told
+from ranking import exporting, job_progress, tasks
 from ranking.datasets import freeze
 from ranking.downloads import Download, folder_of, written_file
 from ranking.export import folder, reading
@@ -229,7 +229,7 @@ class HalfWay:
     def __init__(self, run: ExportRun, monkeypatch: pytest.MonkeyPatch) -> None:
         self.there, self._go_on = threading.Event(), threading.Event()
         monkeypatch.setattr(folder, "parts_of", self._parts)
-        monkeypatch.setattr(told, "REPORT_SECONDS", 0.01)
+        monkeypatch.setattr(job_progress, "REPORT_SECONDS", 0.01)
         self._thread = threading.Thread(target=self._work, args=(run,))
         self._thread.start()
         assert self.there.wait(60)

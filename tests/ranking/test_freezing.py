@@ -13,7 +13,7 @@ from django.utils import timezone
 from annotation import jobs
 from annotation.jobs import JobState
 from annotation.models import Membership, Project
-from ranking import datasets, freezing, tasks, told
+from ranking import datasets, freezing, job_progress, tasks
 from ranking.filters import Filters
 from ranking.freezing import carry_out, freeze_or_queue, request_freeze, runs_shown
 from ranking.frozen import read_prompts
@@ -136,7 +136,7 @@ def held_up(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading
             assert go_on.wait(30)
 
     monkeypatch.setattr(datasets, "read_prompts", slow)
-    monkeypatch.setattr(told, "REPORT_SECONDS", 0.01)
+    monkeypatch.setattr(job_progress, "REPORT_SECONDS", 0.01)
     return there, go_on
 
 
