@@ -21,6 +21,9 @@ from ranking.export.folder import write
 from ranking.imports import import_rankings
 from ranking.weak_order import dense_ranks
 from tests.pandalm import write_rows
+from tests.ranking.exported import body, write_waiting, written_at_once
+
+__all__ = ["written_at_once"]  # a fixture
 
 pytestmark = pytest.mark.django_db
 # Everything that Postgres can store: all of Unicode but NUL and lone surrogates.
@@ -53,7 +56,11 @@ def ranked_prompts(draw: st.DrawFn) -> tuple[str, list[str], list[int]]:
 
 
 @pytest.fixture
-def researcher_s(tmp_path: Path, settings: Any) -> Client:
+def researcher_s(
+    tmp_path: Path,
+    settings: Any,
+    written_at_once: None,
+) -> Client:
     """A program of a researcher, without a project as yet."""
     settings.VAR_DIR = tmp_path / "var"
     user, _ = account_of("researcher@example.org")
@@ -131,9 +138,10 @@ def frozen_by_api(program: Client, project: Project) -> dict[str, bytes]:
     files = {}
     for format in ("jsonl", "parquet"):
         which = [project.slug, made.json()["name"], "rankings", format]
-        answer = program.get(reverse("api_dataset_file", args=which))
-        assert answer.status_code == 200, answer.content
-        files[format] = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+        file = reverse("api_dataset_file", args=which)
+        assert program.get(file).status_code == 202
+        write_waiting()
+        files[format] = body(program.get(file))
     return files
 
 
