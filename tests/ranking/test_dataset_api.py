@@ -14,7 +14,7 @@ from knox.models import AuthToken
 from annotation.models import Membership, Project
 from ranking import client as clients
 from ranking import dataset_api, freezing, tasks
-from ranking.client import Client
+from ranking.client import Client, files, projects
 from ranking.datasets import freeze
 from ranking.export import folder
 from ranking.folds import folds_by_labeler
@@ -33,7 +33,8 @@ Sign = Callable[[Membership], Client]
 @pytest.fixture(autouse=True)
 def at_work(a_worker_at_hand: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a notebook waits for comes soon."""
-    monkeypatch.setattr(clients, "POLL_SECONDS", 0)
+    monkeypatch.setattr(files, "POLL_SECONDS", 0)
+    monkeypatch.setattr(projects, "POLL_SECONDS", 0)
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +96,6 @@ def by_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every freeze is a job, and the test is the worker."""
     monkeypatch.setattr(freezing, "AT_ONCE", 0)
     monkeypatch.setattr(tasks.freeze_dataset, "delay", lambda pk: None)
-    monkeypatch.setattr(clients, "POLL_SECONDS", 0)
 
 
 @pytest.mark.usefixtures("ranking", "by_a_worker")
