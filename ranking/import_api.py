@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from django.core.files.uploadedfile import UploadedFile
 from django.shortcuts import get_object_or_404
@@ -13,7 +13,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, parser_classes
 from rest_framework.exceptions import APIException
-from rest_framework.parsers import MultiPartParser
+from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -53,6 +53,17 @@ class TooLarge(APIException):
     """413: more than this site takes."""
 
     status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class RawBody(BaseParser):
+    """The body is the file, of whatever kind: nothing of it is read here. For somebody
+    with a session, the check of its token asks for the fields of a form before."""
+
+    media_type = "*/*"
+
+    def parse(self, stream: IO[Any], *_: Any, **__: Any) -> Any:
+        """The body, to be read in pieces."""
+        return stream
 
 
 class FileOfAForm(serializers.Serializer[Any]):
@@ -101,7 +112,7 @@ WHAT: Final = OpenApiParameter(
 )
 @takes_files
 @api_view([*LOOK, "POST"])
-@parser_classes([MultiPartParser])
+@parser_classes([MultiPartParser, RawBody])
 def imports(request: Request, slug: str) -> Response:
     """The imports that added prompts, newest first; POST sends a file to be imported.
 

@@ -281,12 +281,17 @@ def test_too_large_a_body_is_refused_before_it_is_read(
     assert f"larger than {most} bytes" in answer.text
 
 
-def test_a_file_without_its_form_s_token_is_refused(admin: Membership) -> None:
+def with_a_checked_session(admin: Membership) -> Client:
     browser = Client(enforce_csrf_checks=True)
     assert admin.user is not None
     browser.force_login(
         admin.user, "allauth.account.auth_backends.AuthenticationBackend"
     )
+    return browser
+
+
+def test_a_file_without_its_form_s_token_is_refused(admin: Membership) -> None:
+    browser = with_a_checked_session(admin)
     file = SimpleUploadedFile("pairs.jsonl", pairs("Why?"))
     answer = browser.post("/p/old/files/", {"shape": "trl", "file": file})
     assert answer.status_code == 403
@@ -433,6 +438,21 @@ def test_a_program_may_send_a_form(browser: Client) -> None:
     without = browser.post(f"{API}?what=trl", {"other": "x"})
     assert without.status_code == 422
     assert "no file in a field 'file'" in without.json()["message"]
+
+
+def test_a_page_s_script_may_send_a_body_with_its_session(admin: Membership) -> None:
+    """The check of its token asks for a form's fields, which a body has not."""
+    browser = with_a_checked_session(admin)
+    browser.cookies["csrftoken"] = "c" * 32
+    answer = browser.generic(
+        "POST",
+        f"{API}?what=trl&dry_run=1",
+        pairs("Why?"),
+        content_type="application/octet-stream",
+        headers={"X-CSRFToken": "c" * 32},
+    )
+    assert answer.status_code == 202
+    assert worked(FileImport.objects.get()).imported == 1
 
 
 def test_a_program_names_the_columns_of_a_table(browser: Client) -> None:
