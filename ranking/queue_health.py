@@ -10,27 +10,33 @@ from django.db import connection
 from annotation.models import Project
 from ranking.forecast import DAYS
 
+# What is done is most of a project's rows, so they are grouped with as little as will
+# do; what waits or is held is found by partial indexes. Only what is done has an end.
 SLOTS: Final = """
-SELECT coalesce(sum(done), 0), coalesce(sum(open), 0), coalesce(sum(held), 0),
-       coalesce(sum(ahead), 0), coalesce(sum(lapsed), 0), count(*),
-       count(*) FILTER (WHERE open + held + ahead = 0), min(first_done),
+SELECT everything.slots - waiting.open - taken.held - taken.ahead,
+       waiting.open, taken.held, taken.ahead, taken.lapsed,
+       everything.prompts, everything.finished, everything.first_done,
        (SELECT min(prompt.created_at) FROM annotation_prompt prompt
-        WHERE prompt.id IN (SELECT waiting.prompt_id
-                            FROM annotation_assignment waiting
-                            WHERE waiting.project_id = %(project)s
-                              AND waiting.state = 'open'))
-FROM (
-    SELECT count(*) FILTER (WHERE state = 'completed') AS done,
-           min(closed_at) FILTER (WHERE state = 'completed') AS first_done,
-           count(*) FILTER (WHERE state = 'open') AS open,
-           count(*) FILTER (WHERE state = 'claimed') AS held,
-           count(*) FILTER (WHERE state = 'prefetched') AS ahead,
-           count(*) FILTER (WHERE state IN ('claimed', 'prefetched')
-                            AND lease_until < now()) AS lapsed
-    FROM annotation_assignment
-    WHERE project_id = %(project)s AND source = 'queue'
-      AND state IN ('open', 'prefetched', 'claimed', 'completed')
-    GROUP BY prompt_id) AS by_prompt
+        WHERE prompt.id IN (SELECT prompt_id FROM annotation_assignment
+                            WHERE project_id = %(project)s AND state = 'open'))
+FROM (SELECT coalesce(sum(slots), 0) AS slots, count(*) AS prompts,
+             count(*) FILTER (WHERE finished) AS finished,
+             min(first_done) AS first_done
+      FROM (SELECT count(*) AS slots, bool_and(state = 'completed') AS finished,
+                   min(closed_at) AS first_done
+            FROM annotation_assignment
+            WHERE project_id = %(project)s AND source = 'queue'
+              AND state IN ('open', 'prefetched', 'claimed', 'completed')
+            GROUP BY prompt_id) AS by_prompt) AS everything,
+     (SELECT count(*) AS open FROM annotation_assignment
+      WHERE project_id = %(project)s AND source = 'queue'
+        AND state = 'open') AS waiting,
+     (SELECT count(*) FILTER (WHERE state = 'claimed') AS held,
+             count(*) FILTER (WHERE state = 'prefetched') AS ahead,
+             count(*) FILTER (WHERE lease_until < now()) AS lapsed
+      FROM annotation_assignment
+      WHERE project_id = %(project)s AND source = 'queue'
+        AND state IN ('prefetched', 'claimed')) AS taken
 """
 FINISHED: Final = """
 SELECT (closed_at AT TIME ZONE 'UTC')::date, count(*)
