@@ -89,11 +89,11 @@ signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as in a child of Celery's
 from django.conf import settings
 settings.VAR_DIR = OUT
 from annotation import jobs
-from ranking import tasks, told
+from ranking import job_progress, tasks
 from ranking.export import folder, reading
 from ranking.models import ExportRun
 reading.PROMPTS_AT_ONCE = 1
-told.REPORT_SECONDS = 0.05
+job_progress.REPORT_SECONDS = 0.05
 
 def parts(*args):
     for number, part in enumerate(reading.parts_of(*args)):

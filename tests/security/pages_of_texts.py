@@ -8,6 +8,8 @@ from django.urls import reverse
 from playwright.sync_api import Page
 
 from annotation.models import Membership, Role
+from ranking.file_imports import run
+from ranking.models import FileImport
 from tests.e2e.conftest import Visit
 from tests.security.planted import what_came_alive
 from tests.security.planted_everywhere import Planted
@@ -40,14 +42,12 @@ PROJECT_PAGES = {
     "labelers": True,
     "prompts": True,
     "imports": False,
-    "import_prompts": True,
     "file_imports": False,
     "agreement": True,
     "overview": True,
     "agreement_pictures": True,
     "habits": True,
     "disagreement": True,
-    "import_rankings": True,
     "datasets": True,
     "dataset_matching": False,
     "freezes": False,
@@ -181,8 +181,9 @@ def import_problems(window: Visit, planted: Planted) -> None:
     texts = [labeler.name for labeler in planted.labelers]
     lines = [{"id": text, text: 1, "prompt": [text]} for text in texts]
     lines += [{"id": text, "prompt": text, "gold": {text: text}} for text in texts]
-    for name in ("import_prompts", "import_rankings"):
-        page = window.open(reverse(name, args=[planted.project.slug]))
+    for what in ("prompts", "rankings"):
+        address = reverse("file_imports", args=[planted.project.slug])
+        page = window.open(f"{address}?what={what}")
         page.locator("input[type=file]").set_input_files(
             {
                 "name": f"{texts[0][:80]}.jsonl".replace("/", "_"),
@@ -192,4 +193,7 @@ def import_problems(window: Visit, planted: Planted) -> None:
         )
         with page.expect_navigation():
             page.locator("main form button[type=submit]").first.click()
-        check(page, name, shows=True)
+        run(FileImport.objects.latest("pk").pk, worker="the test")
+        page.reload()
+        page.get_by_role("heading", name="Line by line").wait_for()
+        check(page, f"a file of {what}", shows=True)
