@@ -2,9 +2,9 @@
 
 Two prompts are near-duplicates where the share of shingles that they have in common
 (Jaccard: common / all different ones) is estimated at 0.8 or more, and a band of their
-signatures is the same. A. Broder, "On the
-resemblance and containment of documents", 1997; candidates by bands as in Leskovec,
-Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4.
+signatures is the same. A. Broder, "On the resemblance and containment of documents",
+1997; candidates by bands as in Leskovec, Rajaraman, Ullman, "Mining of Massive
+Datasets", section 3.4.
 
 The estimate of 128 values has a standard deviation of sqrt(J (1 − J) / 128): 0.035 at
 0.8, 0.027 at 0.9. Two prompts with J = 0.8 share one of the 21 bands of 6 values with a

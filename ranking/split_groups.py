@@ -61,6 +61,7 @@ class Neighbours:
 
     @property
     def places(self) -> set[Place]:
+        """Those that decide."""
         return self.twins or self.similar
 
 
