@@ -19,43 +19,42 @@ def archive(db: None) -> Project:
     return Project.objects.create(slug="old", title="Old", archive=True)
 
 
-def test_mt_bench_without_the_vote_that_one_labeler_repeats(
-    archive: Project, tmp_path: Path
+MTBENCH = Expected(
+    prompts=1_814,
+    labelers=65,
+    rankings=3_354,
+    strict=3_354 - 779,
+    ties=779,
+    without_a_pair=779,
+    repeats=1,
+)
+LLMFAO = Expected(
+    prompts=2_139,
+    labelers=124,
+    rankings=8_931,
+    strict=5_460,
+    ties=3_471,
+    without_a_pair=3_471,
+)
+PANDALM = Expected(
+    prompts=999,
+    labelers=3,
+    rankings=2_997,
+    strict=2_997 - 326,
+    ties=326,
+    without_a_pair=326,
+)
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("mtbench_human_votes.jsonl.gz", MTBENCH),
+        ("llmfao_crowd.jsonl.gz", LLMFAO),
+        ("pandalm_testset.jsonl.gz", PANDALM),
+    ],
+)
+def test_votes_give_their_known_counts(
+    archive: Project, tmp_path: Path, file: str, expected: Expected
 ) -> None:
-    files = pair_files(tmp_path, "mtbench_human_votes.jsonl.gz")
-    expected = Expected(
-        prompts=1_814,
-        labelers=65,
-        rankings=3_354,
-        strict=3_354 - 779,
-        ties=779,
-        without_a_pair=779,
-        repeats=1,
-    )
-    assert_counts(archive, files, expected, tmp_path)
-
-
-def test_llmfao(archive: Project, tmp_path: Path) -> None:
-    files = pair_files(tmp_path, "llmfao_crowd.jsonl.gz")
-    expected = Expected(
-        prompts=2_139,
-        labelers=124,
-        rankings=8_931,
-        strict=5_460,
-        ties=3_471,
-        without_a_pair=3_471,
-    )
-    assert_counts(archive, files, expected, tmp_path)
-
-
-def test_the_pair_votes_of_pandalm(archive: Project, tmp_path: Path) -> None:
-    files = pair_files(tmp_path, "pandalm_testset.jsonl.gz")
-    expected = Expected(
-        prompts=999,
-        labelers=3,
-        rankings=2_997,
-        strict=2_997 - 326,
-        ties=326,
-        without_a_pair=326,
-    )
-    assert_counts(archive, files, expected, tmp_path)
+    assert_counts(archive, pair_files(tmp_path, file), expected, tmp_path)
