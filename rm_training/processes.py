@@ -97,5 +97,10 @@ def join_processes(device: str) -> Processes:
     )
 
 
+def speaks_for_all() -> bool:
+    """Whether this process is the main one, told before or after they have met."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def _gradients(parameters: Iterable[torch.nn.Parameter]) -> list[Tensor]:
     return [p.grad for p in parameters if p.grad is not None]

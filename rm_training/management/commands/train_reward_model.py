@@ -104,6 +104,7 @@ class Command(BaseCommand):
         """Prints the final accuracy with its n; one line on stderr where it fails."""
         # --help and usage errors should not wait seconds for torch.
         from rm_training.checkpoint import discard_checkpoints  # noqa: PLC0415
+        from rm_training.processes import speaks_for_all  # noqa: PLC0415
         from rm_training.trainer import train  # noqa: PLC0415
 
         try:
@@ -124,8 +125,9 @@ class Command(BaseCommand):
             raise CommandError(
                 "interrupted; the same command goes on from the last checkpoint, if any"
             ) from interrupt
-        discard_checkpoints(options["out"])
-        self.stdout.write(summary(result))
+        if speaks_for_all():
+            discard_checkpoints(options["out"])
+            self.stdout.write(summary(result))
 
 
 def examples_of(options: Mapping[str, Any]) -> list[Example]:
