@@ -58,7 +58,7 @@ def pair_weights(ranks: Tensor, ties: Ties) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class PairTargets:
-    """What the loss is to learn of B prompts."""
+    """What the loss is to learn of B prompts, in float64: a share may be a third."""
 
     weights: Tensor
     """w (B, N, K, K); with shares N is 1."""
@@ -74,11 +74,11 @@ def pair_targets(ranks: Tensor, config: TrainingConfig) -> PairTargets:
     >>> [[round(w, 3) for w in row] for row in targets.weights[0, 0].tolist()]
     [[0.0, 0.667], [0.333, 0.0]]
     """
-    weights = pair_weights(ranks, config.ties)
+    weights = pair_weights(ranks, config.ties).double()
     distance = (ranks.unsqueeze(-2) - ranks.unsqueeze(-1)).abs()  # (B, N, K, K)
     if config.pair_weight == "distance":
         weights = weights * distance.clamp(min=1)  # a soft tie has distance 0
-    margins = config.margin * distance if config.margin else None
+    margins = config.margin * distance.double() if config.margin else None
     if config.labels == "share":
         votes = weights.sum(dim=1, keepdim=True)  # (B, 1, K, K)
         if margins is not None:
@@ -118,12 +118,14 @@ def preference_loss(
     """
     if rewards.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"the loss needs float32 or float64, got {rewards.dtype}")
-    weights = weights.to(rewards.dtype)
+    weights = weights.to(rewards)  # its type and device
     winners, losers = (
         rewards[:, None, :, None],
         rewards[:, None, None, :],
     )  # (B, 1, K, 1), (B, 1, 1, K)
-    lead = winners - losers if margins is None else winners - losers - margins
+    lead = winners - losers
+    if margins is not None:
+        lead = lead - margins.to(rewards)
     cost = centering * (winners + losers) ** 2 - logsigmoid(lead)  # (B, 1 or N, K, K)
     costs = (weights * cost).sum(dim=(2, 3))  # (B, N)
     if loss == "pair_mean":

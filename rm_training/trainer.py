@@ -163,7 +163,7 @@ def _step(
         rewards = rewards_of_prompts(
             model, group, bfloat16=config.dtype == "bfloat16"
         )  # (B, K)
-        targets = pair_targets(pad_ranks(group).to(rewards.device), config)
+        targets = pair_targets(pad_ranks(group), config)
         part = (
             preference_loss(
                 rewards,
