@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -20,14 +20,21 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rm_training.card import model_card
+from rm_training.config import TrainingConfig
 from rm_training.errors import RunError
 from rm_training.listener import Evaluation
 from rm_training.loading import quiet_transformers
-from rm_training.manifest import DamagedFolder, file_sha256, publishing, verify
+from rm_training.manifest import (
+    DamagedFolder,
+    file_sha256,
+    publishing,
+    require_space,
+    verify,
+)
 
 META: Final = "meta.json"
-_KEPT: Final = 2
-"""Checkpoints of a run that stay on disk: one may turn out to be torn."""
+LOG: Final = "training_log.jsonl"
+STATE: Final = "trainer_state.json"
 
 
 class CheckpointError(RunError):
@@ -38,15 +45,15 @@ def publish(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     *,
-    meta: Mapping[str, Any],
+    files: Mapping[str, str],
     out: Path,
     check: Callable[[Path], None],
 ) -> None:
     """Writes the reward model to `out` in one atomic step, or not at all.
 
-    save_pretrained's config, safetensors and tokenizer (with the chat template), plus
-    meta.json, README.md and manifest.json. `check` is called with the folder before it
-    gets its name, and refuses it by raising.
+    save_pretrained's config, safetensors and tokenizer (with the chat template), the
+    texts of `files` by name, and manifest.json. `check` is called with the folder
+    before it gets its name, and refuses it by raising.
 
     Raises OutputRefused; CheckpointError where the disk refuses.
     """
@@ -54,9 +61,20 @@ def publish(
         with quiet_transformers():
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-        (folder / META).write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n")
-        (folder / "README.md").write_text(model_card(meta))
+        for name, text in files.items():
+            (folder / name).write_text(text)
         check(folder)
+
+
+def meta_files(
+    meta: Mapping[str, Any], log: Iterable[Mapping[str, Any]]
+) -> dict[str, str]:
+    """What a reward model's folder says of it: meta.json, its card, the run's log."""
+    return {
+        META: json.dumps(meta, indent=2, sort_keys=True) + "\n",
+        LOG: "".join(json.dumps(entry) + "\n" for entry in log),
+        "README.md": model_card(meta),
+    }
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -92,7 +110,12 @@ class Progress:
     """Encoded in training so far, padding not counted."""
     best: Evaluation | None = None
     best_weights: dict[str, Tensor] | None = None
-    """Of the best evaluation, on the CPU."""
+    """Those that learn, as they were at the best evaluation, on the CPU; None: as they
+    are now."""
+    stale: int = 0
+    """Evaluations on valid1 since the best one."""
+    log: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    """Every step and evaluation so far, without times: equal runs, equal logs."""
 
 
 def checkpoints_of(out: Path) -> Path:
@@ -100,72 +123,93 @@ def checkpoints_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.checkpoints")
 
 
-def save_checkpoint(
-    root: Path,
-    *,
-    model: PreTrainedModel,
-    optimizer: torch.optim.Optimizer,
-    progress: Progress,
-    identity: Mapping[str, str],
-) -> None:
-    """Writes root/step-N atomically and removes all but the newest two.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """The checkpoints of one run: root/step-N."""
 
-    A whole step-N is left as it is: the same run would write the same. Later steps
-    go first: this run resumed before them, so they were found to be damaged.
+    root: Path
+    identity: Mapping[str, str]
+    """Names what the run is made of (hashes of data, config, template, tokenizer,
+    base); a resume compares it."""
+    kept: int
+    """Newest ones that stay on disk. With two, one may turn out to be torn."""
 
-    `identity` names what the run is made of (hashes of data, config, template,
-    tokenizer, base); a resume compares it. Raises CheckpointError.
-    """
-    folder = root / f"step-{progress.step:08d}"
-    for later in root.glob("step-*"):
-        if later.name > folder.name:
-            shutil.rmtree(later)
-    if _is_whole(folder):
-        return
-    if folder.exists():  # a damaged one that the resume skipped
-        shutil.rmtree(folder)
-    with _disk_errors(folder), publishing(folder) as partial:
-        save_file(_cpu(model.state_dict()), partial / "model.safetensors")
-        save_file(_optimizer_tensors(optimizer), partial / "optimizer.safetensors")
-        save_file({"cpu": torch.get_rng_state()}, partial / "rng.safetensors")
-        if progress.best_weights is not None:
-            save_file(progress.best_weights, partial / "best.safetensors")
-        state = {
-            "step": progress.step,
-            "tokens": progress.tokens,
-            "best": progress.best and progress.best.to_dict(),
-            "identity": dict(identity),
-        }
-        (partial / "trainer_state.json").write_text(json.dumps(state, indent=2))
-    for old in sorted(root.glob("step-*"))[:-_KEPT]:
-        shutil.rmtree(old)
+    def save(
+        self,
+        model: PreTrainedModel,
+        optimizer: torch.optim.Optimizer,
+        progress: Progress,
+    ) -> None:
+        """Writes root/step-N atomically and removes all but the newest.
 
+        A whole step-N is left as it is: the same run would write the same. Later steps
+        go first: this run resumed before them, so they were found to be damaged.
 
-def newest_good_checkpoint(
-    root: Path, identity: Mapping[str, str]
-) -> tuple[Path | None, list[str]]:
-    """The newest whole checkpoint under root, and why newer ones were skipped.
+        Raises CheckpointError, also where the disk has too little room: then before a
+        byte is written.
+        """
+        folder = self.root / f"step-{progress.step:08d}"
+        for later in self.root.glob("step-*"):
+            if later.name > folder.name:
+                shutil.rmtree(later)
+        if _is_whole(folder):
+            return
+        if folder.exists():  # a damaged one that the resume skipped
+            shutil.rmtree(folder)
+        files = _files(model, optimizer, progress)
+        with _disk_errors(folder):
+            require_space(self.root, sum(map(_bytes, files.values())))
+            with publishing(folder) as partial:
+                for name, tensors in files.items():
+                    save_file(tensors, partial / f"{name}.safetensors")
+                state = _state(progress, self.identity)
+                (partial / STATE).write_text(json.dumps(state, indent=2))
+        for old in sorted(self.root.glob("step-*"))[: -self.kept]:
+            shutil.rmtree(old)
 
-    Raises CheckpointError where it belongs to a run on other data, another config,
-    template, tokenizer or base: the message names what differs.
-    """
-    skipped = []
-    for folder in sorted(root.glob("step-*"), reverse=True):
-        try:
-            verify(folder)
-            state = _read_state(folder)
-        except DamagedFolder as error:
-            skipped.append(f"skipped a damaged checkpoint: {error}")
-            continue
-        theirs = state["identity"]
-        differs = [name for name in identity if identity[name] != theirs.get(name)]
-        if differs:
-            raise CheckpointError(
-                f"the checkpoints in {root} are of another run: {', '.join(differs)} "
-                "differ. Choose another output folder, or remove them to start anew"
-            )
-        return folder, skipped
-    return None, skipped
+    def require_room(self, model: PreTrainedModel, config: TrainingConfig) -> None:
+        """Asks before hours of work whether the disk has room for what they leave.
+
+        The published model, and as many checkpoints as are kept plus the one being
+        written: each the weights that learn, twice that for Adam, and the best weights.
+        Raises CheckpointError.
+        """
+        needed = _bytes(model.state_dict())
+        if config.checkpoint_every:
+            there = len(list(self.root.glob("step-*")))
+            slots = max(1, self.kept + 1 - there)
+            needed += slots * 4 * _bytes(learnt(model))
+        with _disk_errors(self.root):
+            require_space(self.root, needed)
+
+    def newest_good(self) -> tuple[Path | None, list[str]]:
+        """The newest whole checkpoint, and why newer ones were skipped.
+
+        Raises CheckpointError where it belongs to a run on other data, another config,
+        template, tokenizer or base: the message names what differs.
+        """
+        skipped = []
+        for folder in sorted(self.root.glob("step-*"), reverse=True):
+            try:
+                verify(folder)
+                state = _read_state(folder)
+            except DamagedFolder as error:
+                skipped.append(f"skipped a damaged checkpoint: {error}")
+                continue
+            theirs = state["identity"]
+            differs = [
+                name
+                for name in self.identity
+                if self.identity[name] != theirs.get(name)
+            ]
+            if differs:
+                raise CheckpointError(
+                    f"the checkpoints in {self.root} are of another run: "
+                    f"{', '.join(differs)} differ. Choose another output folder, or "
+                    "remove them to start anew"
+                )
+            return folder, skipped
+        return None, skipped
 
 
 def resume(
@@ -175,7 +219,7 @@ def resume(
 
     `optimizer` must hold the model's parameters in their order, as when it was saved.
     """
-    model.load_state_dict(load_file(folder / "model.safetensors"))
+    load_learnt(model, load_file(folder / "model.safetensors"))
     _load_optimizer(optimizer, load_file(folder / "optimizer.safetensors"))
     torch.set_rng_state(load_file(folder / "rng.safetensors")["cpu"])
     state, best = _read_state(folder), folder / "best.safetensors"
@@ -184,7 +228,29 @@ def resume(
         tokens=state["tokens"],
         best=Evaluation.from_dict(state["best"]) if state["best"] else None,
         best_weights=load_file(best) if best.exists() else None,
+        stale=state["stale"],
+        log=state["log"],
     )
+
+
+def learnt(model: PreTrainedModel) -> dict[str, Tensor]:
+    """The weights that training changes; with LoRA, the adapters and the head."""
+    frozen = {name for name, w in model.named_parameters() if not w.requires_grad}
+    return {
+        name: weight.detach().cpu().contiguous()
+        for name, weight in model.state_dict().items()
+        if name not in frozen
+    }
+
+
+def load_learnt(model: PreTrainedModel, weights: Mapping[str, Tensor]) -> None:
+    """Puts back what `learnt` gave; the frozen weights stay as they are.
+
+    Raises CheckpointError where it is another model's.
+    """
+    if weights.keys() != learnt(model).keys():
+        raise CheckpointError("the checkpoint holds other weights than this model has")
+    model.load_state_dict(weights, strict=False)
 
 
 def discard_checkpoints(out: Path) -> None:
@@ -192,12 +258,9 @@ def discard_checkpoints(out: Path) -> None:
     shutil.rmtree(checkpoints_of(out), ignore_errors=True)
 
 
-def cpu_weights(model: PreTrainedModel) -> dict[str, Tensor]:
-    """A copy of the weights on the CPU, which further steps leave alone."""
-    return {
-        name: weight.detach().cpu().clone()
-        for name, weight in model.state_dict().items()
-    }
+def copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A copy, which further steps leave alone."""
+    return {name: weight.clone() for name, weight in weights.items()}
 
 
 def _is_whole(folder: Path) -> bool:
@@ -209,14 +272,36 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _read_state(folder: Path) -> dict[str, Any]:
-    state: dict[str, Any] = json.loads((folder / "trainer_state.json").read_bytes())
+    state: dict[str, Any] = json.loads((folder / STATE).read_bytes())
     return state
 
 
-def _cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()
+def _files(
+    model: PreTrainedModel, optimizer: torch.optim.Optimizer, progress: Progress
+) -> dict[str, dict[str, Tensor]]:
+    files = {
+        "model": learnt(model),
+        "optimizer": _optimizer_tensors(optimizer),
+        "rng": {"cpu": torch.get_rng_state()},
     }
+    if progress.best_weights is not None:
+        files["best"] = progress.best_weights
+    return files
+
+
+def _state(progress: Progress, identity: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "step": progress.step,
+        "tokens": progress.tokens,
+        "best": progress.best and progress.best.to_dict(),
+        "stale": progress.stale,
+        "log": progress.log,
+        "identity": dict(identity),
+    }
+
+
+def _bytes(tensors: Mapping[str, Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors.values())
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -8,9 +8,13 @@ from typing import Any, Final, Literal, Self
 
 Loss = Literal["prompt_mean", "pair_mean"]
 Ties = Literal["drop", "soft"]
+Labels = Literal["each", "share"]
+PairWeight = Literal["equal", "distance"]
 
 LOSSES: Final = ("prompt_mean", "pair_mean")
 TIES: Final = ("drop", "soft")
+LABELS: Final = ("each", "share")
+PAIR_WEIGHTS: Final = ("equal", "distance")
 DTYPES: Final = ("float32", "bfloat16")
 
 
@@ -31,6 +35,14 @@ class TrainingConfig:
     """prompt_mean: pairs → rankings → prompts; pair_mean: all pairs count the same."""
     ties: Ties = "drop"
     """drop: a tie gives no pair; soft: a tie is half a win each way."""
+    labels: Labels = "each"
+    """each: every labeler's pair is a label of its own. share: a pair of responses is
+    one label, the share of labelers who prefer the one (a soft label)."""
+    pair_weight: PairWeight = "equal"
+    """equal: all pairs of a ranking count the same; distance: a pair counts as many
+    times as its ranks are apart."""
+    margin: float = 0.0
+    """Nats by which the winner's reward must be ahead, per rank between the two."""
     centering: float = 0.01
     """Coefficient of (r⁺ + r⁻)², which keeps rewards near zero. 0 switches it off."""
     lr: float = 9e-6
@@ -55,10 +67,22 @@ class TrainingConfig:
     """Tokens of prompt + response + EOS. None: the model's limit, at most 2,048."""
     max_prompt_tokens: int | None = None
     """Longer prompts lose their oldest tokens. None: half of max_length."""
+    lora_rank: int = 0
+    """Rank of low-rank adapters on the trunk, whose own weights then stay as they are;
+    the head learns in full. 0: all weights learn."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice instead of keeping them: less memory, more time."""
     eval_every: int = 25
     """Steps between evaluations on valid1. There is always one after the last step."""
     checkpoint_every: int = 200
     """Steps between checkpoints that a killed run resumes from. 0: none."""
+    checkpoints_kept: int = 2
+    """Newest checkpoints on disk, each with the best weights so far."""
+    patience: int = 0
+    """Stop after so many evaluations on valid1 without a better one. 0: never."""
+    reference: str | None = None
+    """A JSONL file of prompts and responses; after training, the mean of their rewards
+    becomes the zero of normalised rewards."""
     seed: int = 0
     """Of the head's first weights and of the order of the prompts."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -127,6 +151,13 @@ _OPTIONAL_COUNT = (int, type(None))
 _RULES: Final[dict[str, tuple[tuple[type, ...], Callable[[Any], bool], str]]] = {
     "loss": ((str,), LOSSES.__contains__, f"one of {', '.join(LOSSES)}"),
     "ties": ((str,), TIES.__contains__, f"one of {', '.join(TIES)}"),
+    "labels": ((str,), LABELS.__contains__, f"one of {', '.join(LABELS)}"),
+    "pair_weight": (
+        (str,),
+        PAIR_WEIGHTS.__contains__,
+        f"one of {', '.join(PAIR_WEIGHTS)}",
+    ),
+    "margin": (_REAL, lambda x: 0 <= x < math.inf, "0 or more"),
     "centering": (_REAL, lambda x: 0 <= x < math.inf, "0 or more"),
     "lr": (_REAL, lambda x: 0 < x < math.inf, "above 0"),
     "weight_decay": (_REAL, lambda x: 0 <= x < math.inf, "0 or more"),
@@ -151,8 +182,17 @@ _RULES: Final[dict[str, tuple[tuple[type, ...], Callable[[Any], bool], str]]] = 
         lambda n: n is None or n >= 2,
         "a whole number of tokens from 2, or nothing",
     ),
+    "lora_rank": (_COUNT, lambda n: n >= 0, "a whole number from 0"),
+    "gradient_checkpointing": ((bool,), lambda b: True, "true or false"),
     "eval_every": (_COUNT, lambda n: n >= 1, "a whole number of steps from 1"),
     "checkpoint_every": (_COUNT, lambda n: n >= 0, "a whole number of steps from 0"),
+    "checkpoints_kept": (_COUNT, lambda n: n >= 1, "a whole number from 1"),
+    "patience": (_COUNT, lambda n: n >= 0, "a whole number of evaluations from 0"),
+    "reference": (
+        (str, type(None)),
+        lambda s: s is None or s.strip() != "",
+        "the path of a file, or nothing",
+    ),
     "seed": (_COUNT, lambda n: 0 <= n < 2**63, "a whole number from 0 to 2^63 - 1"),
     "dtype": ((str,), DTYPES.__contains__, f"one of {', '.join(DTYPES)}"),
     "device": ((str,), lambda s: s.strip() != "", "the name of a torch device"),

@@ -55,7 +55,7 @@ def read_examples(path: Path) -> list[Example]:
     Raises DataError where the file is absent, not in the `rankings` format, or empty.
     """
     file = _rankings_file(path)
-    examples = examples_of_rows(_rows(file))
+    examples = examples_of_rows(read_json_lines(file))
     if not examples:
         raise DataError(f"{file.name} holds no ranking")
     return examples
@@ -227,7 +227,13 @@ def _rankings_file(path: Path) -> Path:
     )
 
 
-def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def read_json_lines(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The objects of a JSONL file, plain or .gz, each with its place in words.
+
+    Raises DataError where the file is absent or a line is no JSON object.
+    """
+    if not file.is_file():
+        raise DataError(f"there is no file {file}")
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
         try:
             for number, line in enumerate(lines, start=1):

@@ -9,9 +9,17 @@ from transformers import PreTrainedModel
 from rm_training.batch import EncodedPrompt, pad_ranks
 from rm_training.config import TrainingConfig
 from rm_training.listener import Evaluation, NonFiniteLoss
-from rm_training.loss import loss_denominator, pair_weights, preference_loss
+from rm_training.loss import loss_denominator, pair_targets, preference_loss
 from rm_training.metrics import PairCounts, count_prompt
 from rm_training.network import rewards_of_prompts
+
+
+def longest_first(prompts: Sequence[EncodedPrompt]) -> list[int]:
+    """Indices of the prompts by their longest row: neighbours pad each other little.
+
+    The longest come first so that memory that does not suffice is missed at once.
+    """
+    return sorted(range(len(prompts)), key=lambda i: -_longest_row(prompts[i]))
 
 
 def in_passes(
@@ -23,36 +31,45 @@ def in_passes(
 
 
 @torch.no_grad()
-def evaluate(
+def score_passes(
     model: PreTrainedModel,
     passes: Iterable[Sequence[EncodedPrompt]],
+    config: TrainingConfig,
+) -> list[list[float]]:
+    """The K rewards of each prompt, pass by pass, without a gradient."""
+    rewards: list[list[float]] = []
+    for group in passes:
+        table = rewards_of_prompts(model, group, bfloat16=config.dtype == "bfloat16")
+        for prompt, row in zip(group, table.tolist(), strict=True):
+            rewards.append(row[: len(prompt.responses)])
+    return rewards
+
+
+def evaluate(
+    prompts: Sequence[EncodedPrompt],
+    rewards: Sequence[Sequence[float]],
     *,
     config: TrainingConfig,
     split: str,
     step: int,
 ) -> Evaluation:
-    """Accuracy counts and loss of the prompts, pass by pass, without a gradient.
+    """Accuracy counts and loss of prompts whose K rewards are known.
 
     Raises NonFiniteLoss where a reward is NaN or infinite.
     """
-    counts, prompts = PairCounts(), 0
-    loss = denominator = 0.0
-    for group in passes:
-        prompts += len(group)
-        rewards = rewards_of_prompts(
-            model, group, bfloat16=config.dtype == "bfloat16"
-        ).cpu()  # (B, K)
-        if not rewards.isfinite().all():
-            raise NonFiniteLoss(step, f"reward of a {split} response")
-        weights = pair_weights(pad_ranks(group), config.ties)  # (B, N, K, K)
-        loss += preference_loss(rewards, weights, loss=config.loss).item()
+    if not all(math.isfinite(reward) for row in rewards for reward in row):
+        raise NonFiniteLoss(step, f"reward of a {split} response")
+    counts, loss, denominator = PairCounts(), 0.0, 0.0
+    for prompt, row in zip(prompts, rewards, strict=True):
+        weights = pair_targets(pad_ranks([prompt]), config).weights  # (1, N, K, K)
+        table = torch.tensor([row], dtype=torch.float64)  # (1, K)
+        loss += preference_loss(table, weights, loss=config.loss).item()
         denominator += loss_denominator(weights, config.loss).item()
-        for prompt, prompt_rewards in zip(group, rewards.tolist(), strict=True):
-            counts += count_prompt(prompt_rewards, prompt.rankings)
+        counts += count_prompt(row, prompt.rankings)
     return Evaluation(
         step=step,
         split=split,
-        prompts=prompts,
+        prompts=len(prompts),
         counts=counts,
         loss=loss / denominator if denominator else None,
     )
@@ -74,3 +91,7 @@ def _rank(evaluation: Evaluation) -> tuple[float, float]:
         -math.inf if accuracy is None else accuracy,
         -math.inf if loss is None else -loss,
     )
+
+
+def _longest_row(prompt: EncodedPrompt) -> int:
+    return len(prompt.prompt) + max(map(len, prompt.responses))

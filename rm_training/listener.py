@@ -53,6 +53,10 @@ class StepReport:
         """JSON."""
         return dataclasses.asdict(self) | {"counts": self.counts.to_dict()}
 
+    def to_log(self) -> dict[str, Any]:
+        """JSON without the time it took: equal runs have equal logs."""
+        return {k: value for k, value in self.to_dict().items() if k != "seconds"}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:

@@ -5,6 +5,7 @@ listed in manifest.json with its size and SHA-256. No manifest: the folder is no
 ours.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -44,6 +45,22 @@ def check_output(folder: Path) -> None:
     parent = absolute.parent if nearest == absolute else nearest
     if not os.access(parent, os.W_OK | os.X_OK):
         raise OutputRefused(f"{parent} may not be written; choose another folder")
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raises OSError (ENOSPC) unless so many bytes are free where folder is or will be.
+
+    Asked first, because a disk that is filled to its last byte fails everybody on it.
+    """
+    absolute = folder.absolute()
+    nearest = next(path for path in (absolute, *absolute.parents) if path.exists())
+    free = shutil.disk_usage(nearest).free
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"{os.strerror(errno.ENOSPC)}: {needed / 1e9:.1f} GB are needed, "
+            f"{free / 1e9:.1f} GB are free",
+        )
 
 
 @contextmanager

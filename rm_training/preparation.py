@@ -12,14 +12,17 @@ from rm_training.batch import (
     encode_examples,
     pad_ranks,
 )
-from rm_training.checkpoint import checkpoints_of, tokenizer_sha256
+from rm_training.checkpoint import Checkpoints, checkpoints_of, tokenizer_sha256
 from rm_training.config import Ties, TrainingConfig
 from rm_training.data import DataError, Example, data_sha256
 from rm_training.encoding import Encoder, template_of
-from rm_training.listener import TrainingListener
+from rm_training.listener import SilentListener, TrainingListener
 from rm_training.loading import load_base
 from rm_training.loss import pair_weights
-from rm_training.network import choose_device, limits_of, weights_sha256
+from rm_training.memory import save_memory
+from rm_training.network import limits_of, weights_sha256
+from rm_training.processes import Processes, join_processes
+from rm_training.reference import Reference, read_reference
 from rm_training.schedule import steps_in_total
 from rm_training.splits import split_examples
 
@@ -33,18 +36,21 @@ class PreparedRun:
     tokenizer: PreTrainedTokenizerBase
     encoder: Encoder
     config: TrainingConfig
+    processes: Processes
     listener: TrainingListener
+    """Silent in all processes but the main one."""
     train: list[EncodedPrompt]
     """Every prompt here has a kept pair."""
     valid1: list[EncodedPrompt]
     valid2: list[EncodedPrompt]
+    reference: Reference | None
     report: EncodingReport
     rankings: int
     """In the data, before anything was left out; report.prompts likewise."""
     notes: tuple[str, ...]
     identity: dict[str, str]
     """Hashes of what the result depends on; a resume compares them."""
-    checkpoints: Path
+    checkpoints: Checkpoints
 
     @property
     def total_steps(self) -> int:
@@ -66,9 +72,8 @@ def prepare(
     EncodingError as the parts do.
     """
     splits = split_examples(examples)
-    model, tokenizer = load_base(
-        base, seed=config.seed, device=choose_device(config.device)
-    )
+    processes = join_processes(config.device)
+    model, tokenizer = load_base(base, seed=config.seed, device=processes.device)
     encoder = Encoder(
         tokenizer=tokenizer,
         template=template_of(tokenizer),
@@ -87,30 +92,40 @@ def prepare(
             f"none of the {len(splits.train)} training prompts has a pair that a "
             "labeler ordered: there is nothing to learn from"
         )
+    identity = {
+        "data": data_sha256(examples),
+        "config": _config_identity(config),
+        "template": encoder.template.sha256,
+        "tokenizer": tokenizer_sha256(tokenizer),
+        "base": weights_sha256(model),
+    }
+    save_memory(model, config)
     return PreparedRun(
         base=base,
         model=model,
         tokenizer=tokenizer,
         encoder=encoder,
         config=config,
-        listener=listener,
+        processes=processes,
+        listener=listener if processes.is_main else SilentListener(),
         train=learnable,
         valid1=valid1,
         valid2=valid2,
+        reference=(
+            read_reference(Path(config.reference), encoder)
+            if config.reference
+            else None
+        ),
         report=report,
         rankings=sum(len(example.rankings) for example in examples),
         notes=(
             *splits.notes,
             *_notes(report, without_pair=len(splits.train) - len(learnable)),
         ),
-        identity={
-            "data": data_sha256(examples),
-            "config": _config_identity(config),
-            "template": encoder.template.sha256,
-            "tokenizer": tokenizer_sha256(tokenizer),
-            "base": weights_sha256(model),
-        },
-        checkpoints=checkpoints_of(out),
+        identity=identity,
+        checkpoints=Checkpoints(
+            root=checkpoints_of(out), identity=identity, kept=config.checkpoints_kept
+        ),
     )
 
 
@@ -120,8 +135,15 @@ def has_kept_pair(prompt: EncodedPrompt, ties: Ties) -> bool:
 
 
 def _config_identity(config: TrainingConfig) -> str:
-    # Where a run trains may change between attempts; what it trains may not.
-    return dataclasses.replace(config, device="auto").to_json()
+    """What the weights depend on.
+
+    Where a run trains, what it keeps on the way and what it is measured by afterwards
+    may change between attempts.
+    """
+    anywhere = dataclasses.replace(
+        config, device="auto", checkpoint_every=0, checkpoints_kept=1, reference=None
+    )
+    return anywhere.to_json()
 
 
 def _notes(report: EncodingReport, *, without_pair: int) -> list[str]:

@@ -18,12 +18,16 @@ SCHEMA_VERSION = 1
 
 
 def meta_of(
-    run: PreparedRun, *, progress: Progress, valid2: Evaluation | None
+    run: PreparedRun,
+    *,
+    progress: Progress,
+    valid2: Evaluation | None,
+    bias: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Everything but the weights, as JSON. No times, so equal runs give equal bytes.
 
-    `bias` is the slot of the zero point: null, or {"value", "reference", "sha256"}; a
-    normalised reward is the reward minus its value.
+    `bias` is the zero point: null, or {"value", "reference", "sha256"}; a normalised
+    reward is the reward minus its value.
     """
     template, limits = run.encoder.template, run.encoder.limits
     return {
@@ -42,8 +46,9 @@ def meta_of(
             "valid1": len(run.valid1),
             "valid2": len(run.valid2),
         },
-        "config": run.config.to_dict(),
+        "config": run.config.to_dict() | {"reference": bias and bias["reference"]},
         "seed": run.config.seed,
+        "processes": run.processes.count,
         "template": {
             "name": template.name,
             "sha256": template.sha256,
@@ -65,7 +70,7 @@ def meta_of(
             "valid2": valid2 and valid2.to_dict(),
         },
         "notes": list(run.notes),
-        "bias": None,
+        "bias": bias,
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,

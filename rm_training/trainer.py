@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,15 +12,22 @@ from rm_training.batch import EncodedPrompt, pad_ranks, pad_rows
 from rm_training.checkpoint import (
     CheckpointError,
     Progress,
-    cpu_weights,
-    newest_good_checkpoint,
+    copied,
+    learnt,
+    load_learnt,
+    meta_files,
     publish,
     resume,
-    save_checkpoint,
 )
 from rm_training.config import TrainingConfig
 from rm_training.data import Example
-from rm_training.heldout import better, evaluate, in_passes
+from rm_training.heldout import (
+    better,
+    evaluate,
+    in_passes,
+    longest_first,
+    score_passes,
+)
 from rm_training.listener import (
     Evaluation,
     NonFiniteLoss,
@@ -29,13 +37,14 @@ from rm_training.listener import (
     TrainingStopped,
 )
 from rm_training.loading import load_classifier
-from rm_training.loss import loss_denominator, pair_weights, preference_loss
+from rm_training.loss import loss_denominator, pair_targets, preference_loss
 from rm_training.manifest import check_output, discard_partials
-from rm_training.metrics import PairCounts, count_prompt
+from rm_training.memory import merge_adapters, trainable
 from rm_training.network import moved, rewards_of_prompts, rewards_of_rows
 from rm_training.preparation import PreparedRun, prepare
 from rm_training.record import meta_of
 from rm_training.schedule import learning_rate, prompts_of_step
+from rm_training.step_sums import StepSums, sums_of_pass
 
 
 def train(
@@ -60,22 +69,28 @@ def train(
     CheckpointError (see where they are defined), NonFiniteLoss, TrainingStopped.
     """
     check_output(out)
-    discard_partials(out)
     run = prepare(examples, base=base, out=out, config=config, listener=listener)
+    if run.processes.is_main:
+        discard_partials(out)
+        run.checkpoints.require_room(run.model, config)
     for note in run.notes:
-        listener.on_note(note)
+        run.listener.on_note(note)
+
     progress = _optimise(run)
     if progress.best_weights is not None:
-        run.model.load_state_dict(progress.best_weights)
+        load_learnt(run.model, progress.best_weights)
+    merge_adapters(run.model)
     valid2 = _evaluate(run, "valid2", run.valid2, progress)
-    meta = meta_of(run, progress=progress, valid2=valid2)
-    publish(
-        run.model,
-        run.tokenizer,
-        meta=meta,
-        out=out,
-        check=lambda folder: _check_reload(run, folder),
-    )
+    meta = meta_of(run, progress=progress, valid2=valid2, bias=_bias(run, progress))
+    if run.processes.is_main:
+        publish(
+            run.model,
+            run.tokenizer,
+            files=meta_files(meta, progress.log),
+            out=out,
+            check=lambda folder: _check_reload(run, folder),
+        )
+    run.processes.gather(None)  # nobody leaves before the model is there
     return TrainingResult(
         folder=out,
         steps=progress.step,
@@ -91,11 +106,11 @@ def _optimise(run: PreparedRun) -> Progress:
     """The training loop: from the newest checkpoint, or from the start, to the end."""
     config, model, listener = run.config, run.model, run.listener
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.lr, weight_decay=config.weight_decay
+        trainable(model), lr=config.lr, weight_decay=config.weight_decay
     )
     progress = _resume(run, optimizer)
-    while progress.step < run.total_steps:
-        if listener.should_stop():
+    while progress.step < run.total_steps and not _is_stale(progress, config):
+        if run.processes.from_main(listener.should_stop):
             _save(run, optimizer, progress)
             raise TrainingStopped(progress.step)
 
@@ -113,16 +128,16 @@ def _optimise(run: PreparedRun) -> Progress:
             raise
         progress.step += 1
         progress.tokens += report.tokens
+        progress.log.append(report.to_log())
         listener.on_step(report)
 
         last = progress.step == run.total_steps
         if last or progress.step % config.eval_every == 0:
-            valid1 = _evaluate(run, "valid1", run.valid1, progress)
-            if valid1 is not None and better(valid1, progress.best):
-                progress.best, progress.best_weights = valid1, cpu_weights(model)
+            _select(run, progress)
         every = config.checkpoint_every
         if every and progress.step % every == 0 and not last:
             _save(run, optimizer, progress)
+    _tell_early_end(run, progress)
     return progress
 
 
@@ -135,33 +150,38 @@ def _step(
 ) -> StepReport:
     """One optimizer step on these prompts, in passes that fit into memory.
 
-    Each pass is divided by the denominator of the whole step, so the passes add up to
-    the gradient of one big batch, whatever K and ties they hold.
+    Each pass is divided by the denominator of the whole step, so the passes of all
+    processes add up to the gradient of one big batch, whatever K and ties they hold.
     """
     config, model, started = run.config, run.model, time.monotonic()
-    passes = list(in_passes(prompts, config))
-    weights = [pair_weights(pad_ranks(group), config.ties) for group in passes]
-    denominator = sum(loss_denominator(w, config.loss).item() for w in weights)
-    loss, counts, tokens, padding = 0.0, PairCounts(), 0, 0
+    everything = pair_targets(pad_ranks(prompts), config).weights
+    denominator = loss_denominator(everything, config.loss).item()
+    mine = [prompts[i] for i in run.processes.share(longest_first(prompts))]
+    sums = StepSums()
 
-    for group, w in zip(_asking(run, passes, step - 1), weights, strict=True):
+    for group in _asking(run, in_passes(mine, config), step - 1):
         rewards = rewards_of_prompts(
             model, group, bfloat16=config.dtype == "bfloat16"
         )  # (B, K)
-        summed = preference_loss(
-            rewards, w.to(rewards.device), loss=config.loss, centering=config.centering
+        targets = pair_targets(pad_ranks(group), config)
+        part = (
+            preference_loss(
+                rewards,
+                targets.weights,
+                loss=config.loss,
+                centering=config.centering,
+                margins=targets.margins,
+            )
+            / denominator
         )
-        part = summed / denominator
-        if not part.isfinite():
-            raise NonFiniteLoss(step, "loss")
         torch.autograd.backward(part)
-        loss += part.item()
-        for prompt, of_prompt in zip(group, rewards.tolist(), strict=True):
-            counts += count_prompt(of_prompt, prompt.rankings)
-        encoded, padded = _positions(group)
-        tokens, padding = tokens + encoded, padding + padded
+        sums += sums_of_pass(group, loss=part.item(), rewards=rewards.tolist())
 
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip).item()
+    total = sum(run.processes.gather(sums), StepSums())
+    if not math.isfinite(total.loss):
+        raise NonFiniteLoss(step, "loss")
+    run.processes.add_gradients(trainable(model))
+    norm = torch.nn.utils.clip_grad_norm_(trainable(model), config.clip).item()
     if not math.isfinite(norm):
         raise NonFiniteLoss(step, "gradient")
     optimizer.step()
@@ -169,12 +189,12 @@ def _step(
     return StepReport(
         step=step,
         total_steps=run.total_steps,
-        loss=loss,
-        counts=counts,
+        loss=total.loss,
+        counts=total.counts,
         learning_rate=optimizer.param_groups[0]["lr"],
         gradient_norm=norm,
-        tokens=tokens,
-        padding=padding,
+        tokens=total.tokens,
+        padding=total.padding,
         seconds=time.monotonic() - started,
     )
 
@@ -184,19 +204,39 @@ def _asking(
 ) -> Iterator[Sequence[EncodedPrompt]]:
     """The passes; between two of them a request to stop is heard.
 
-    A step of a big model on a CPU takes minutes. Raises TrainingStopped, after so many
+    A step of a big model on a CPU takes minutes. Several processes are asked between
+    steps only, where all are at the same place. Raises TrainingStopped, after so many
     finished steps.
     """
     for number, group in enumerate(passes):
-        if number and run.listener.should_stop():
+        if number and run.processes.count == 1 and run.listener.should_stop():
             raise TrainingStopped(finished)
         yield group
 
 
-def _positions(prompts: Sequence[EncodedPrompt]) -> tuple[int, int]:
-    """Tokens and padding positions of one pass: K rows a prompt, padded together."""
-    lengths = [len(row) for prompt in prompts for row in prompt.rows()]
-    return sum(lengths), len(lengths) * max(lengths) - sum(lengths)
+def _select(run: PreparedRun, progress: Progress) -> None:
+    """Scores valid1 and remembers the weights, if they are the best so far."""
+    valid1 = _evaluate(run, "valid1", run.valid1, progress)
+    if valid1 is None or valid1.loss is None:
+        return  # nothing to select by, and nothing to grow stale
+    if better(valid1, progress.best):
+        last = progress.step == run.total_steps
+        progress.best, progress.stale = valid1, 0
+        progress.best_weights = None if last else copied(learnt(run.model))
+    else:
+        progress.stale += 1
+
+
+def _is_stale(progress: Progress, config: TrainingConfig) -> bool:
+    return 0 < config.patience <= progress.stale
+
+
+def _tell_early_end(run: PreparedRun, progress: Progress) -> None:
+    if progress.step < run.total_steps:
+        run.listener.on_note(
+            f"stopped early after step {progress.step} of {run.total_steps}: "
+            f"{progress.stale} evaluations on valid1 were no better than the best"
+        )
 
 
 def _evaluate(
@@ -209,36 +249,63 @@ def _evaluate(
     """
     if not prompts:
         return None
-    passes = _asking(run, in_passes(prompts, run.config), progress.step)
     evaluation = evaluate(
-        run.model, passes, config=run.config, split=split, step=progress.step
+        prompts,
+        _rewards(run, prompts, progress),
+        config=run.config,
+        split=split,
+        step=progress.step,
     )
+    progress.log.append(evaluation.to_dict())
     run.listener.on_evaluation(evaluation)
     return evaluation
 
 
+def _rewards(
+    run: PreparedRun, prompts: Sequence[EncodedPrompt], progress: Progress
+) -> list[list[float]]:
+    """The rewards of each prompt, each scored once, by one of the processes."""
+    order = longest_first(prompts)
+    mine = [prompts[i] for i in run.processes.share(order)]
+    passes = _asking(run, in_passes(mine, run.config), progress.step)
+    scored = run.processes.unshare(score_passes(run.model, passes, run.config))
+    by_index = dict(zip(order, scored, strict=True))
+    return [by_index[i] for i in range(len(prompts))]
+
+
+def _bias(run: PreparedRun, progress: Progress) -> dict[str, Any] | None:
+    """The zero point that meta.json stores; None without a reference."""
+    if run.reference is None:
+        return None
+    return run.reference.bias(_rewards(run, run.reference.prompts, progress))
+
+
 def _resume(run: PreparedRun, optimizer: torch.optim.Optimizer) -> Progress:
-    folder, skipped = newest_good_checkpoint(run.checkpoints, run.identity)
+    """From the newest good checkpoint, which all processes must find.
+
+    Raises CheckpointError where they stand at different steps.
+    """
+    folder, skipped = run.checkpoints.newest_good()
     for note in skipped:
         run.listener.on_note(note)
-    if folder is None:
-        return Progress()
-    progress = resume(folder, model=run.model, optimizer=optimizer)
-    run.listener.on_note(f"resumed after step {progress.step}")
+    progress = Progress()
+    if folder is not None:
+        progress = resume(folder, model=run.model, optimizer=optimizer)
+        run.listener.on_note(f"resumed after step {progress.step}")
+    steps = set(run.processes.gather(progress.step))
+    if len(steps) > 1:
+        raise CheckpointError(
+            f"the processes of this run would go on after different steps, "
+            f"{sorted(steps)}: they must see the same folder {run.checkpoints.root}"
+        )
     return progress
 
 
 def _save(
     run: PreparedRun, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
-    if run.config.checkpoint_every and progress.step:
-        save_checkpoint(
-            run.checkpoints,
-            model=run.model,
-            optimizer=optimizer,
-            progress=progress,
-            identity=run.identity,
-        )
+    if run.config.checkpoint_every and progress.step and run.processes.is_main:
+        run.checkpoints.save(run.model, optimizer, progress)
 
 
 @torch.no_grad()

@@ -1,7 +1,9 @@
 """Made-up rankings with a rule that a tiny model can learn in seconds."""
 
+import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from rm_training.data import Example
 
@@ -57,3 +59,27 @@ def polite_preferences(prompts: int, *, seed: int = 0) -> list[Example]:
 def _response(draw: random.Random, *, polite: bool) -> str:
     words = draw.choices(WORDS, k=draw.randint(2, 6))
     return " ".join([*words, GOOD if polite else BAD])
+
+
+def write_rankings(folder: Path, examples: Iterable[Example]) -> Path:
+    """The examples as a rankings export, a line for each ranking."""
+    folder.mkdir()
+    with (folder / "rankings.jsonl").open("w") as file:
+        for example in examples:
+            responses = [
+                {"id": key, "text": text, "model": "m"}
+                for key, text in zip(
+                    example.response_ids, example.responses, strict=True
+                )
+            ]
+            for ranks in example.rankings:
+                row = {
+                    "prompt_id": example.prompt_id,
+                    "prompt": list(example.messages),
+                    "responses": responses,
+                    "ranks": [rank or None for rank in ranks],
+                    "labeler": "L-00000000",
+                    "split": example.split,
+                }
+                file.write(json.dumps(row) + "\n")
+    return folder

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rm_training.checkpoint import CheckpointError, publish
+from rm_training.checkpoint import CheckpointError, meta_files, publish
 from rm_training.listener import TrainingResult
 from rm_training.manifest import (
     DamagedFolder,
@@ -137,7 +137,7 @@ def test_a_disk_that_refuses_is_one_clear_error_and_leaves_nothing(
         publish(
             reward_model.model,
             reward_model.encoder.tokenizer,
-            meta=reward_model.meta,
+            files=meta_files(reward_model.meta, log=[]),
             out=tmp_path / "rm",
             check=full,
         )
@@ -243,6 +243,7 @@ def test_weights_on_disk_are_float32_safetensors_only(
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",
+        "training_log.jsonl",
     }
     weights = RewardModel.load(polite_run.folder, device="cpu").model.state_dict()
     assert {weight.dtype for weight in weights.values()} == {torch.float32}

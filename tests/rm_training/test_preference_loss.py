@@ -1,10 +1,12 @@
 """The loss against plain loops, closed forms and another library's formula."""
 
 import math
+import random
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import choix
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,8 +14,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rm_training.batch import EncodedPrompt, pad_ranks
-from rm_training.config import Loss, Ties
-from rm_training.loss import loss_denominator, pair_weights, preference_loss
+from rm_training.config import Loss, Ties, TrainingConfig
+from rm_training.loss import (
+    loss_denominator,
+    pair_targets,
+    pair_weights,
+    preference_loss,
+)
 
 Prompt = tuple[list[float], list[list[int]]]  # rewards (K,), rankings (N, K)
 
@@ -220,18 +227,17 @@ def test_half_precision_rewards_are_refused() -> None:
         )
 
 
-@pytest.mark.parametrize("centering", [None, 0.01])
-def test_one_prompt_costs_what_trl_computes_on_its_pairs(
-    centering: float | None,
-) -> None:
-    """Through TRL's own RewardTrainer.compute_loss, on K = 5 with one tie."""
+def trl_loss(
+    chosen: Sequence[float],
+    rejected: Sequence[float],
+    *,
+    centering: float | None = None,
+    margins: Sequence[float] | None = None,
+) -> float:
+    """Through TRL's own RewardTrainer.compute_loss, in float64."""
     from trl.trainer.reward_trainer import RewardTrainer  # noqa: PLC0415  slow import
 
-    rewards, ranks = [0.31, -1.2, 2.5, 0.0, 0.9], [2, 5, 1, 4, 2]
-    pairs = [(i, j) for i in range(5) for j in range(5) if ranks[i] < ranks[j]]
-    chosen = torch.tensor([rewards[i] for i, _ in pairs])
-    rejected = torch.tensor([rewards[j] for _, j in pairs])
-    logits = torch.cat([chosen, rejected]).unsqueeze(-1)  # (2 · pairs, 1)
+    logits = torch.tensor([*chosen, *rejected], dtype=torch.float64).unsqueeze(-1)
 
     def gather(tensor: Tensor) -> Tensor:
         return tensor
@@ -243,11 +249,132 @@ def test_one_prompt_costs_what_trl_computes_on_its_pairs(
         _metrics={"eval": Logs()},
         _total_train_tokens=0,
     )
+    inputs = {} if margins is None else {"margin": torch.tensor(margins).double()}
     compute_loss: Any = RewardTrainer.compute_loss  # it carries no types
-    theirs = compute_loss(trainer, lambda **_: SimpleNamespace(logits=logits), {})
-    got = loss_of([(rewards, [ranks])], centering=centering or 0.0)
-    assert got == pytest.approx(theirs.item(), abs=1e-6)
-    assert len(pairs) == 9
+    loss = compute_loss(trainer, lambda **_: SimpleNamespace(logits=logits), inputs)
+    return float(loss.item())
+
+
+def trl_loss_of(prompt: Prompt, **options: Any) -> float:
+    """TRL's loss of the strict pairs of one ranking."""
+    rewards, (ranks,) = prompt
+    places = range(len(ranks))
+    pairs = [(i, j) for i in places for j in places if ranks[i] < ranks[j]]
+    return trl_loss(
+        [rewards[i] for i, _ in pairs], [rewards[j] for _, j in pairs], **options
+    )
+
+
+@pytest.mark.parametrize("centering", [None, 0.01])
+def test_one_prompt_costs_what_trl_computes_on_its_pairs(
+    centering: float | None,
+) -> None:
+    """K = 5 with one tie: 9 pairs."""
+    prompt: Prompt = ([0.31, -1.2, 2.5, 0.0, 0.9], [[2, 5, 1, 4, 2]])
+    theirs = trl_loss_of(prompt, centering=centering)
+    assert loss_of([prompt], centering=centering or 0.0) == pytest.approx(
+        theirs, abs=1e-12
+    )
+
+
+def test_a_margin_is_trls_margin() -> None:
+    ranks = torch.tensor([[[1, 2, 3]]])
+    targets = pair_targets(ranks, TrainingConfig(margin=0.5))
+    summed = preference_loss(
+        torch.tensor([[0.3, 0.7, -1.0]], dtype=torch.float64),
+        targets.weights,
+        loss="pair_mean",
+        margins=targets.margins,
+    )
+    theirs = trl_loss([0.3, 0.3, 0.7], [0.7, -1.0, -1.0], margins=[0.5, 1.0, 0.5])
+    assert summed.item() / 3 == pytest.approx(theirs, abs=1e-12)
+
+
+def test_mixed_k_costs_what_trl_computes_on_pairs_weighed_by_their_prompt() -> None:
+    """TRL has no weights: each prompt's mean is one call, their mean is ours."""
+    four: Prompt = ([0.1, 0.5, -0.2, 0.0], [[1, 2, 3, 4]])
+    nine: Prompt = ([0.3 * k for k in range(9)], [[5, 1, 2, 3, 9, 8, 7, 6, 4]])
+    theirs = (trl_loss_of(four) + trl_loss_of(nine)) / 2
+    assert loss_of([four, nine]) == pytest.approx(theirs, abs=1e-12)
+    # The tensors of one batch of 6 + 36 pairs: TRL's mean is our pair_mean.
+    assert loss_of([four, nine], loss="pair_mean") == pytest.approx(
+        (6 * trl_loss_of(four) + 36 * trl_loss_of(nine)) / 42, abs=1e-12
+    )
+
+
+def open_assistant_loss(logits: Tensor, lengths: Sequence[int]) -> Tensor:
+    """RMLoss of LAION-AI/Open-Assistant with beta 0, from its formula.
+
+    logits (Σ K,) of prompts whose responses come best first: the mean over prompts of
+    the mean over pairs i < j of -log sigmoid(r_i - r_j).
+    """
+    losses, start = [], 0
+    for length in lengths:
+        mine = logits[start : start + length]
+        first, second = torch.combinations(torch.arange(length), 2).unbind(1)
+        losses.append(
+            -torch.nn.functional.logsigmoid(mine[first] - mine[second]).mean()
+        )
+        start += length
+    return torch.stack(losses).mean()
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.lists(st.floats(-5, 5), min_size=2, max_size=9), min_size=1, max_size=4)
+)
+def test_strict_rankings_cost_what_open_assistant_computes(
+    rewards: list[list[float]],
+) -> None:
+    prompts: list[Prompt] = [(r, [list(range(1, len(r) + 1))]) for r in rewards]
+    flat = torch.tensor([x for r in rewards for x in r], dtype=torch.float64)
+    theirs = open_assistant_loss(flat, [len(r) for r in rewards])
+    assert loss_of(prompts) == pytest.approx(theirs.item(), abs=1e-12)
+
+
+def fitted(pairs: Sequence[tuple[int, int]], n: int, alpha: float) -> list[float]:
+    """Free scalars fitted by LBFGS: Σ over pairs of our cost + alpha · Σ r²."""
+    rewards = torch.zeros(1, n, dtype=torch.float64, requires_grad=True)
+    weights = torch.zeros(1, 1, n, n, dtype=torch.float64)
+    for winner, loser in pairs:
+        weights[0, 0, winner, loser] += 1
+    optimizer = torch.optim.LBFGS(
+        [rewards],
+        max_iter=500,
+        tolerance_grad=1e-12,
+        tolerance_change=1e-16,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = preference_loss(rewards, weights, loss="pair_mean")
+        loss = loss + alpha * rewards.square().sum()
+        torch.autograd.backward(loss)
+        return loss
+
+    for _ in range(5):
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+    values: list[float] = (rewards - rewards.mean())[0].tolist()
+    return values
+
+
+def test_free_scalars_reach_the_bradley_terry_fit_of_choix() -> None:
+    draw = random.Random(0)
+    truth = [1.0, 0.4, 0.0, -0.3, -0.9]
+    pairs = []
+    for _ in range(300):
+        i, j = draw.sample(range(5), 2)
+        wins = draw.random() < 1 / (1 + math.exp(truth[j] - truth[i]))
+        pairs.append((i, j) if wins else (j, i))
+    # choix's penalty is alpha · Σ θ² (its code; the documentation implies half of it).
+    for alpha in (1e-3, 1e-1):
+        theirs = choix.opt_pairwise(5, pairs, alpha=alpha)
+        expected = theirs - theirs.mean()
+        assert fitted(pairs, 5, alpha) == pytest.approx(expected.tolist(), abs=1e-6)
+    free = choix.ilsr_pairwise(5, pairs, alpha=0.0)
+    expected = free - free.mean()
+    assert fitted(pairs, 5, 0.0) == pytest.approx(expected.tolist(), abs=1e-6)
 
 
 class Logs(dict[str, list[float]]):

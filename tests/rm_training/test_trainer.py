@@ -14,7 +14,7 @@ from rm_training import loading, trainer
 from rm_training.checkpoint import CheckpointError
 from rm_training.config import TrainingConfig
 from rm_training.data import DataError, Example
-from rm_training.heldout import better, evaluate, in_passes
+from rm_training.heldout import better, evaluate, in_passes, score_passes
 from rm_training.listener import (
     Evaluation,
     NonFiniteLoss,
@@ -207,14 +207,18 @@ def test_the_weights_that_were_best_on_valid1_are_the_ones_kept(
 ) -> None:
     """Step 2 of 5 is made the best; its weights must be the published ones."""
     seen: dict[int, Tensor] = {}
-    real = evaluate
+    scored = score_passes
 
-    def rigged(model: Any, prompts: Any, *, step: int, **rest: Any) -> Evaluation:
-        honest = real(model, prompts, step=step, **rest)
-        seen.setdefault(step, model.score.weight.detach().clone())
+    def watched(model: Any, *rest: Any) -> list[list[float]]:
+        seen.setdefault(len(seen) + 1, model.score.weight.detach().clone())
+        return scored(model, *rest)
+
+    def rigged(*args: Any, step: int, **rest: Any) -> Evaluation:
+        honest = evaluate(*args, step=step, **rest)
         wins = 9 if step == 2 else 1
         return dataclasses.replace(honest, counts=PairCounts(wins=wins, losses=1))
 
+    monkeypatch.setattr(trainer, "score_passes", watched)
     monkeypatch.setattr(trainer, "evaluate", rigged)
     config = dataclasses.replace(QUICK, eval_every=1)
     result = run(polite_preferences(25), tiny_sft, tmp_path / "rm", config)
@@ -399,9 +403,10 @@ def test_the_loss_of_an_evaluation_is_the_training_loss_without_centering(
         config=config,
         listener=SilentListener(),
     )
+    passes = in_passes(prepared.train, config)
     heard = evaluate(
-        prepared.model,
-        in_passes(prepared.train, config),
+        prepared.train,
+        score_passes(prepared.model, passes, config),
         config=config,
         split="train",
         step=0,

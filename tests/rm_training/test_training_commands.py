@@ -21,7 +21,7 @@ from rm_training.management.commands.train_reward_model import (
     summary,
 )
 from rm_training.trainer import train
-from tests.preferences import polite_preferences
+from tests.preferences import polite_preferences, write_rankings
 from tests.real_data import real_data
 
 FLAGS = ["--device", "cpu", "--lr", "0.003", "--prompts-per-step", "8", "--epochs=2"]
@@ -29,20 +29,7 @@ FLAGS = ["--device", "cpu", "--lr", "0.003", "--prompts-per-step", "8", "--epoch
 
 def write_export(folder: Path) -> Path:
     """The rankings export of the polite preferences."""
-    folder.mkdir()
-    with (folder / "rankings.jsonl").open("w") as file:
-        for example in polite_preferences(40):
-            responses = zip(example.response_ids, example.responses, strict=True)
-            row = {
-                "prompt_id": example.prompt_id,
-                "prompt": list(example.messages),
-                "responses": [{"id": i, "text": t, "model": "m"} for i, t in responses],
-                "ranks": list(example.rankings[0]),
-                "labeler": "L-00000000",
-                "split": example.split,
-            }
-            file.write(json.dumps(row) + "\n")
-    return folder
+    return write_rankings(folder, polite_preferences(40))
 
 
 def call(module: Any, *argv: str) -> str:

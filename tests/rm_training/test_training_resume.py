@@ -3,9 +3,11 @@
 import dataclasses
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from rm_training.checkpoint import CheckpointError, checkpoints_of
 from rm_training.config import TrainingConfig
@@ -91,6 +93,38 @@ def test_a_killed_run_resumes_to_the_same_bytes(
     assert first.losses | second.losses == whole[1].losses
     assert same_bytes(out, whole[0])
     assert sorted(tmp_path.iterdir()) == [out, checkpoints_of(out)]
+    # Weights, optimizer, random state, counters and log of the last checkpoint as well.
+    last = "step-00000008"
+    assert same_bytes(checkpoints_of(out) / last, checkpoints_of(whole[0]) / last)
+
+
+def test_a_killed_run_with_adapters_resumes_to_the_same_bytes(
+    tiny_sft: Path, tmp_path: Path
+) -> None:
+    """Its checkpoints hold what learns, not the frozen trunk."""
+    config = dataclasses.replace(CONFIG, lora_rank=2, gradient_checkpointing=True)
+    whole, out = tmp_path / "whole", tmp_path / "rm"
+    go(tiny_sft, whole, Diary(), config)
+    with pytest.raises(KilledError):
+        go(tiny_sft, out, Diary(dies=7), config)
+    second = go(tiny_sft, out, Diary(), config)
+    assert "resumed after step 6" in second.notes
+    assert same_bytes(out, whole)
+    saved = load_file(checkpoints_of(out) / "step-00000008" / "model.safetensors")
+    assert set(saved) == {name for name in saved if "lora_" in name} | {"score.weight"}
+
+
+def test_a_run_that_stops_early_stops_at_the_same_step_after_a_kill(
+    tiny_sft: Path, tmp_path: Path
+) -> None:
+    """Step 1 is the best; the evaluations since then are counted across the kill."""
+    config = dataclasses.replace(CONFIG, lr=1e-30, eval_every=1, patience=4)
+    out = tmp_path / "rm"
+    with pytest.raises(KilledError):
+        go(tiny_sft, out, Diary(dies=3), config)
+    second = go(tiny_sft, out, Diary(), config)
+    assert sorted(second.losses) == [3, 4, 5]
+    assert any("stopped early after step 5 of 10" in note for note in second.notes)
 
 
 def test_a_run_that_is_asked_to_stop_loses_no_step(
@@ -158,6 +192,52 @@ def test_without_a_good_checkpoint_the_run_starts_anew(
     second = go(tiny_sft, out, Diary())
     assert sorted(second.losses) == list(range(1, 11))
     assert same_bytes(out, whole[0])
+
+
+def test_a_disk_that_is_too_small_is_refused_before_the_first_step(
+    tiny_sft: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crowded(path: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=50_000)
+
+    monkeypatch.setattr(shutil, "disk_usage", crowded)
+    diary = Diary()
+    with pytest.raises(CheckpointError, match=r"No space left .* GB are needed"):
+        go(tiny_sft, tmp_path / "rm", diary)
+    assert diary.losses == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_stops_the_run_before_a_byte_is_written(
+    tiny_sft: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, diary = tmp_path / "rm", Diary()
+
+    def filling(path: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=10**12 if len(diary.losses) < 4 else 1000)
+
+    monkeypatch.setattr(shutil, "disk_usage", filling)
+    with pytest.raises(CheckpointError, match="What was there before is untouched"):
+        go(tiny_sft, out, diary)
+    left = [path.name for path in checkpoints_of(out).iterdir()]
+    assert left == ["step-00000002"]
+    monkeypatch.undo()
+    assert "resumed after step 2" in go(tiny_sft, out, Diary()).notes
+
+
+def test_checkpoints_may_be_kept_as_many_as_wanted(
+    tiny_sft: Path, tmp_path: Path
+) -> None:
+    """How many, and how often, may change between attempts: it changes no weight."""
+    out = tmp_path / "rm"
+    config = dataclasses.replace(CONFIG, checkpoints_kept=1)
+    with pytest.raises(KilledError):
+        go(tiny_sft, out, Diary(dies=5), config)
+    assert [path.name for path in checkpoints_of(out).iterdir()] == ["step-00000004"]
+    config = dataclasses.replace(CONFIG, checkpoints_kept=3, checkpoint_every=1)
+    assert "resumed after step 4" in go(tiny_sft, out, Diary(), config).notes
+    names = sorted(path.name for path in checkpoints_of(out).iterdir())
+    assert names == ["step-00000007", "step-00000008", "step-00000009"]
 
 
 def test_the_newest_two_checkpoints_are_kept(tiny_sft: Path, tmp_path: Path) -> None:

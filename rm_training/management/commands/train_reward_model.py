@@ -11,7 +11,15 @@ from tqdm import tqdm
 
 from ranking.export.folder import write
 from ranking.models import Dataset
-from rm_training.config import DTYPES, LOSSES, TIES, ConfigError, TrainingConfig
+from rm_training.config import (
+    DTYPES,
+    LABELS,
+    LOSSES,
+    PAIR_WEIGHTS,
+    TIES,
+    ConfigError,
+    TrainingConfig,
+)
 from rm_training.data import DataError, Example, read_examples
 from rm_training.errors import RunError
 from rm_training.listener import (
@@ -25,6 +33,9 @@ from rm_training.listener import (
 OPTIONS: Final[Mapping[str, tuple[type, Sequence[str] | None, str]]] = {
     "loss": (str, LOSSES, "mean over prompts, or over all pairs"),
     "ties": (str, TIES, "drop ties, or take them as half a win each way"),
+    "labels": (str, LABELS, "every labeler's pair, or the share who prefer it"),
+    "pair_weight": (str, PAIR_WEIGHTS, "equal, or as many as the ranks are apart"),
+    "margin": (float, None, "lead of the winner, in nats per rank between the two"),
     "centering": (float, None, "coefficient that keeps rewards near zero"),
     "lr": (float, None, "peak learning rate"),
     "weight_decay": (float, None, "of AdamW"),
@@ -37,12 +48,19 @@ OPTIONS: Final[Mapping[str, tuple[type, Sequence[str] | None, str]]] = {
     "prompts_per_pass": (int, None, "prompts in one forward pass: bounds memory"),
     "max_length": (int, None, "tokens of prompt and response together"),
     "max_prompt_tokens": (int, None, "tokens of the prompt; its oldest are cut"),
+    "lora_rank": (int, None, "rank of low-rank adapters; 0: all weights learn"),
+    "gradient_checkpointing": (bool, None, "less memory, more time"),
     "eval_every": (int, None, "steps between held-out evaluations"),
     "checkpoint_every": (int, None, "steps between checkpoints; 0: none"),
+    "checkpoints_kept": (int, None, "newest checkpoints on disk"),
+    "patience": (int, None, "evaluations without a better one before it stops"),
+    "reference": (str, None, "JSONL of responses whose mean reward becomes 0"),
     "seed": (int, None, "of the head's first weights and the order of prompts"),
     "dtype": (str, DTYPES, "of the trunk's arithmetic"),
     "device": (str, None, "auto, cpu, cuda, cuda:1"),
 }
+
+DEFAULTS: Final = TrainingConfig()
 
 
 class Command(BaseCommand):
@@ -73,18 +91,20 @@ class Command(BaseCommand):
             "--out", required=True, type=Path, metavar="DIR", help="made; must be empty"
         )
         for name, (kind, choices, text) in OPTIONS.items():
-            default = getattr(TrainingConfig(), name)
+            flag, default = f"--{name.replace('_', '-')}", getattr(DEFAULTS, name)
+            if kind is bool:
+                parser.add_argument(flag, action="store_true", default=None, help=text)
+                continue
+            shown = "none" if default is None else default
             parser.add_argument(
-                f"--{name.replace('_', '-')}",
-                type=kind,
-                choices=choices,
-                help=f"{text} (default: {'none' if default is None else default})",
+                flag, type=kind, choices=choices, help=f"{text} (default: {shown})"
             )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prints the final accuracy with its n; one line on stderr where it fails."""
         # --help and usage errors should not wait seconds for torch.
         from rm_training.checkpoint import discard_checkpoints  # noqa: PLC0415
+        from rm_training.processes import speaks_for_all  # noqa: PLC0415
         from rm_training.trainer import train  # noqa: PLC0415
 
         try:
@@ -105,8 +125,9 @@ class Command(BaseCommand):
             raise CommandError(
                 "interrupted; the same command goes on from the last checkpoint, if any"
             ) from interrupt
-        discard_checkpoints(options["out"])
-        self.stdout.write(summary(result))
+        if speaks_for_all():
+            discard_checkpoints(options["out"])
+            self.stdout.write(summary(result))
 
 
 def examples_of(options: Mapping[str, Any]) -> list[Example]:

@@ -1,0 +1,49 @@
+"""What the passes of an optimizer step add up to, over all processes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from rm_training.batch import EncodedPrompt
+from rm_training.metrics import PairCounts, count_prompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSums:
+    """Parts of a step; they add up in any grouping."""
+
+    loss: float = 0.0
+    """Already divided by the denominator of the whole step."""
+    counts: PairCounts = field(default_factory=PairCounts)
+    tokens: int = 0
+    """Of the rows, padding not counted."""
+    padding: int = 0
+    """Padding positions beside them, K rows a prompt and a pass padded together."""
+
+    def __add__(self, other: Self) -> "StepSums":
+        return StepSums(
+            loss=self.loss + other.loss,
+            counts=self.counts + other.counts,
+            tokens=self.tokens + other.tokens,
+            padding=self.padding + other.padding,
+        )
+
+
+def sums_of_pass(
+    prompts: Sequence[EncodedPrompt],
+    *,
+    loss: float,
+    rewards: Sequence[Sequence[float]],
+) -> StepSums:
+    """One pass over B prompts with rewards (B, K), the padding of K included."""
+    lengths = [len(row) for prompt in prompts for row in prompt.rows()]
+    counts = (
+        count_prompt(row, prompt.rankings)
+        for prompt, row in zip(prompts, rewards, strict=True)
+    )
+    return StepSums(
+        loss=loss,
+        counts=sum(counts, PairCounts()),
+        tokens=sum(lengths),
+        padding=len(lengths) * max(lengths) - sum(lengths),
+    )
