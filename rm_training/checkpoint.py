@@ -19,7 +19,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rm_training.card import model_card
 from rm_training.errors import RunError
 from rm_training.listener import Evaluation
 from rm_training.loading import quiet_transformers
@@ -38,15 +37,15 @@ def publish(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     *,
-    meta: Mapping[str, Any],
+    papers: Mapping[str, str],
     out: Path,
     check: Callable[[Path], None],
 ) -> None:
     """Writes the reward model to `out` in one atomic step, or not at all.
 
     save_pretrained's config, safetensors and tokenizer (with the chat template), plus
-    meta.json, README.md and manifest.json. `check` is called with the folder before it
-    gets its name, and refuses it by raising.
+    the papers (texts by file name) and manifest.json. `check` is called with the folder
+    before it gets its name, and refuses it by raising.
 
     Raises OutputRefused; CheckpointError where the disk refuses.
     """
@@ -54,8 +53,8 @@ def publish(
         with quiet_transformers():
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-        (folder / META).write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n")
-        (folder / "README.md").write_text(model_card(meta))
+        for name, text in papers.items():
+            (folder / name).write_text(text)
         check(folder)
 
 

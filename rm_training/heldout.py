@@ -35,10 +35,9 @@ def evaluate(
 
     Raises NonFiniteLoss where a reward is NaN or infinite.
     """
-    counts, prompts = PairCounts(), 0
+    counts, kept = PairCounts(), list[tuple[float, ...]]()
     loss = denominator = 0.0
     for group in passes:
-        prompts += len(group)
         rewards = rewards_of_prompts(
             model, group, bfloat16=config.dtype == "bfloat16"
         ).cpu()  # (B, K)
@@ -49,12 +48,14 @@ def evaluate(
         denominator += loss_denominator(weights, config.loss).item()
         for prompt, prompt_rewards in zip(group, rewards.tolist(), strict=True):
             counts += count_prompt(prompt_rewards, prompt.rankings)
+            kept.append(tuple(prompt_rewards[: len(prompt.responses)]))
     return Evaluation(
         step=step,
         split=split,
-        prompts=prompts,
+        prompts=len(kept),
         counts=counts,
         loss=loss / denominator if denominator else None,
+        rewards=tuple(kept),
     )
 
 

@@ -20,6 +20,7 @@ from rm_training.checkpoint import (
 from rm_training.config import TrainingConfig
 from rm_training.data import Example
 from rm_training.heldout import better, evaluate, in_passes
+from rm_training.judging import evaluation_of_run
 from rm_training.listener import (
     Evaluation,
     NonFiniteLoss,
@@ -34,7 +35,7 @@ from rm_training.manifest import check_output, discard_partials
 from rm_training.metrics import PairCounts, count_prompt
 from rm_training.network import moved, rewards_of_prompts, rewards_of_rows
 from rm_training.preparation import PreparedRun, prepare
-from rm_training.record import meta_of
+from rm_training.record import meta_of, papers_of
 from rm_training.schedule import learning_rate, prompts_of_step
 
 
@@ -69,10 +70,12 @@ def train(
         run.model.load_state_dict(progress.best_weights)
     valid2 = _evaluate(run, "valid2", run.valid2, progress)
     meta = meta_of(run, progress=progress, valid2=valid2)
+    known = {"valid1": progress.best, "valid2": valid2}
+    evaluation = evaluation_of_run(run, examples, known=known, step=progress.step)
     publish(
         run.model,
         run.tokenizer,
-        meta=meta,
+        papers=papers_of(meta, evaluation),
         out=out,
         check=lambda folder: _check_reload(run, folder),
     )
@@ -84,6 +87,7 @@ def train(
         valid2=valid2,
         notes=run.notes,
         meta=meta,
+        evaluation=evaluation,
     )
 
 

@@ -21,8 +21,9 @@ def length_bias(split: Split, clusters: Clusters) -> dict[str, Any]:
 
     - `spearman`: of reward and length within a prompt, the mean over prompts.
     - `pearson`: pooled, after taking each prompt's means off.
-    - `people_prefer_longer`: what choosing the longer response would score, and
-      `model_prefers_longer` how often the model chooses it, on the same pairs.
+    - `always_longer`: what choosing the longer response would score (½ where equal).
+    - `people_prefer_longer`, `model_prefers_longer`: how often people and the model
+      choose the longer one, of the strict pairs that differ in length.
     - `alike`, `winner_longer`, `winner_shorter`: the model's accuracy on such pairs.
     - `controlled`: accuracy were all lengths equal. P(better wins) is fitted as
       sigmoid(a·Δr + b·Δlog length); the value is the mean of sigmoid(a·|Δr|).
@@ -41,7 +42,10 @@ def length_bias(split: Split, clusters: Clusters) -> dict[str, Any]:
     return {
         "spearman": _spearman(split, clusters),
         "pearson": _pearson(split, clusters),
-        "people_prefer_longer": clusters.share(pairs.prompt, (longer + 1) / 2),
+        "always_longer": clusters.share(pairs.prompt, (longer + 1) / 2),
+        "people_prefer_longer": clusters.share(
+            differ.prompt, (signs + 1) / 2, why=NO_SUCH_PAIR
+        ),
         "model_prefers_longer": clusters.share(
             differ.prompt,
             (np.sign(differ.margin) * signs + 1) / 2,

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from rm_training.evaluation.accuracy import accuracy
 from rm_training.evaluation.calibration import calibration, fitted_temperature
-from rm_training.evaluation.intervals import METHOD, Clusters, missing
+from rm_training.evaluation.intervals import METHOD, Clusters, Number, missing
 from rm_training.evaluation.judged import JudgedPrompt, Split
 from rm_training.evaluation.labelers import labelers
 from rm_training.evaluation.length import length_bias
@@ -17,14 +17,18 @@ SELECTION: Final = "valid1"
 NOT_FITTED: Final = f"no prompt of {SELECTION} was scored"
 
 
-def report(splits: Mapping[str, Sequence[JudgedPrompt]]) -> dict[str, Any]:
+def report(
+    splits: Mapping[str, Sequence[JudgedPrompt]],
+    *,
+    temperature: Number | None = None,
+) -> dict[str, Any]:
     """Every number of the suite for each split that has a prompt.
 
     The temperature is fitted on valid1 alone, so that its effect on the others is
-    measured on data it has not seen.
+    measured on data it has not seen. Without valid1 it is the one given, if any.
     """
     found = {name: Split(prompts) for name, prompts in splits.items() if prompts}
-    temperature = missing(NOT_FITTED)
+    temperature = temperature or missing(NOT_FITTED)
     if SELECTION in found:
         chosen = found[SELECTION]
         temperature = fitted_temperature(chosen, Clusters(len(chosen.prompts)))
