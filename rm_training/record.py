@@ -5,7 +5,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import tokenizers
 import torch
@@ -14,11 +14,11 @@ import transformers
 from rm_training.card import model_card
 from rm_training.checkpoint import META, Progress
 from rm_training.encoding import PINNED_DATE
+from rm_training.evaluation.stored import EVALUATION
 from rm_training.listener import Evaluation
 from rm_training.preparation import PreparedRun
 
 SCHEMA_VERSION = 1
-EVALUATION: Final = "evaluation.json"
 
 
 def papers_of(meta: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[str, str]:

@@ -19,18 +19,18 @@ SLICES: Final = {
     "k": "K = {}",
     "rank_distance": "distance {}",
     "turns": "turns: {}",
-    "length": "{} characters",
+    "length": "{} chars",
     "tag": "tag {}",
     "models": "{}",
 }
-CHOICES: Final = {
-    "always_longer": "always the longer: right",
-    "people_prefer_longer": "people choose the longer",
-    "model_prefers_longer": "the model chooses it",
-    "alike": "right: lengths alike",
-    "winner_longer": "right: longer is better",
-    "winner_shorter": "right: shorter is better",
-    "controlled": "right, lengths equal",
+CHOICES: Final = {  # short: a phone has room for 14 letters
+    "always_longer": "always longer",
+    "people_prefer_longer": "people: longer",
+    "model_prefers_longer": "model: longer",
+    "alike": "right, alike",
+    "winner_longer": "right, longer",
+    "winner_shorter": "right, shorter",
+    "controlled": "right, equal",
 }
 
 
@@ -264,8 +264,11 @@ def _length(split: Document) -> Exhibit:
             Row(label=label, number=split["length"][key])
             for key, label in CHOICES.items()
         ],
-        note="Lengths in characters; alike: within 10 % of the longer. Lengths equal: "
-        "accuracy by a logistic fit of Δ reward and Δ log length, at equal length.",
+        note="Lengths in characters. Always longer: how often choosing the longer "
+        "response would be right. People, model: how often each chooses the longer. "
+        "Right: the model's accuracy where lengths are alike (within 10 %), where the "
+        "longer or the shorter response is better, and, by a logistic fit of Δ reward "
+        "and Δ log length, were lengths equal.",
         lines=[(0.5, "chance")],
     )
 

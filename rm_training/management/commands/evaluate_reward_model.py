@@ -14,6 +14,7 @@ from rm_training.data import SPLITS, Example, data_sha256, read_examples
 from rm_training.errors import RunError
 from rm_training.evaluation.choice import ALL, chosen_splits
 from rm_training.evaluation.page import page_of
+from rm_training.evaluation.stored import EVALUATION, read_evaluation
 from rm_training.evaluation.words import figure, percent, said
 from rm_training.manifest import check_output, publishing
 
@@ -65,7 +66,7 @@ class Command(BaseCommand):
                 return
             with publishing(out) as folder:
                 text = json.dumps(report, indent=1, allow_nan=False)
-                (folder / "evaluation.json").write_text(text + "\n")
+                (folder / EVALUATION).write_text(text + "\n")
                 (folder / "evaluation.html").write_text(page_of(report))
         except ConfigError as error:
             raise CommandError(str(error), returncode=2) from error
@@ -113,11 +114,8 @@ def _splits(
 
 def _temperature(model: Path) -> dict[str, Any] | None:
     """Fitted when the model was trained; None where its folder has no evaluation."""
-    file = model / "evaluation.json"
-    if not file.is_file():
-        return None
-    stored: dict[str, Any] = json.loads(file.read_bytes())["temperature"]
-    return stored
+    stored = read_evaluation(model)
+    return stored and stored["temperature"]
 
 
 def summary(report: Mapping[str, Any]) -> str:
