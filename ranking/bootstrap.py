@@ -159,7 +159,7 @@ def _spread(question: PromptCounts, n_prompts: int) -> FloatArray:
 
 
 def _drawn_weights(
-    n_prompts: int, draws: int
+    n_prompts: int, draws: int, *, seed: int = SEED
 ) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
     """How often each prompt was drawn, `(n_prompts, b)`, block by block of draws.
 
@@ -167,7 +167,7 @@ def _drawn_weights(
     byte is enough: of more than 255 prompts none is drawn 256 times, for which the
     odds are below 1 : 256!.
     """
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     block = max(1, _WEIGHTS_AT_ONCE // n_prompts)
     for start in range(0, draws, block):
         columns = slice(start, min(start + block, draws))
@@ -178,10 +178,12 @@ def _drawn_weights(
         yield columns, np.ascontiguousarray(weights.T)
 
 
-def drawn_weights(n_prompts: int, draws: int = DRAWS) -> NDArray[np.uint8]:
+def drawn_weights(
+    n_prompts: int, draws: int = DRAWS, *, seed: int = SEED
+) -> NDArray[np.uint8]:
     """All of them at once, `(n_prompts, draws)`, for few prompts: at least one, of
     which a byte each is held."""
-    blocks = [weights for _, weights in _drawn_weights(n_prompts, draws)]
+    blocks = [weights for _, weights in _drawn_weights(n_prompts, draws, seed=seed)]
     return np.concatenate(blocks, axis=1)
 
 

@@ -17,6 +17,8 @@ Message = dict[str, str]
 ROLES: Final = ("system", "user", "assistant")
 SPLITS: Final = ("train", "valid1", "valid2")
 NOT_RANKED: Final = 0
+LONGEST_NAME: Final = 200
+"""Letters of a labeler's, a model's or a tag's name that are kept."""
 
 
 class DataError(RunError):
@@ -36,6 +38,13 @@ class Example:
     """N rankings of K ranks: lower is better, equal is a tie, 0 is not ranked."""
     split: str | None = None
     """train, valid1 or valid2; None: the data has no split column."""
+    # What evaluation reads besides. Training does not see it, so it is no part of the
+    # data's identity (`to_dict`); each is empty where the data does not say.
+    labelers: tuple[str | None, ...] = field(default=(), compare=False)
+    """N pseudonyms, aligned with rankings."""
+    models: tuple[str | None, ...] = field(default=(), compare=False)
+    """K names of the models that wrote the responses."""
+    tags: tuple[str, ...] = field(default=(), compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON of everything that training reads."""
@@ -124,6 +133,9 @@ class _Prompt:
     split: str | None
     responses: dict[str, str] = field(default_factory=dict)
     rankings: list[dict[str, int]] = field(default_factory=list)
+    labelers: list[str | None] = field(default_factory=list)
+    models: dict[str, str | None] = field(default_factory=dict)
+    tags: dict[str, None] = field(default_factory=dict)
 
     def example(self, prompt_id: str) -> Example:
         return Example(
@@ -136,7 +148,23 @@ class _Prompt:
                 for ranks in self.rankings
             ),
             split=self.split,
+            labelers=tuple(self.labelers),
+            models=tuple(self.models.get(response) for response in self.responses),
+            tags=tuple(self.tags),
         )
+
+    def note(self, row: Mapping[str, Any]) -> None:
+        """Who ranked, what wrote the responses, what the prompt is of.
+
+        Nothing depends on these but slices of an evaluation: what is no text, or no
+        list of texts, counts as not said.
+        """
+        self.labelers.append(_parse_name(row.get("labeler")))
+        for response in row["responses"]:
+            self.models.setdefault(response["id"], _parse_name(response.get("model")))
+        tags = row.get("tags")
+        names = map(_parse_name, tags if isinstance(tags, list) else ())
+        self.tags |= dict.fromkeys(name for name in names if name)
 
 
 def _add_row(prompts: dict[str, _Prompt], row: Mapping[str, Any]) -> None:
@@ -163,6 +191,7 @@ def _add_row(prompts: dict[str, _Prompt], row: Mapping[str, Any]) -> None:
                 "than on an earlier line"
             )
     prompt.rankings.append(_parse_ranks(row["ranks"], responses))
+    prompt.note(row)
 
 
 def _parse_message(message: object) -> Message:
@@ -211,6 +240,13 @@ def _parse_ranks(ranks: object, responses: Iterable[str]) -> dict[str, int]:
             raise DataError(f"a rank is a whole number from 1 or null, got {rank!r}")
         given[response_id] = rank
     return given
+
+
+def _parse_name(value: object) -> str | None:
+    """A name as reports and figures can show it: one line of visible letters."""
+    if not isinstance(value, str) or not value.strip():
+        return None
+    return "".join(c if c.isprintable() else "\ufffd" for c in value)[:LONGEST_NAME]
 
 
 def _rankings_file(path: Path) -> Path:

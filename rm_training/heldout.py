@@ -72,6 +72,7 @@ def evaluate(
         prompts=len(prompts),
         counts=counts,
         loss=loss / denominator if denominator else None,
+        rewards=tuple(tuple(row) for row in rewards),
     )
 
 

@@ -70,6 +70,11 @@ class Evaluation:
     loss: float | None
     """Nats, averaged as in training and without centring (chance: ln 2 = 0.693);
     None where no pair is kept."""
+    rewards: tuple[tuple[float, ...], ...] = dataclasses.field(
+        default=(), repr=False, compare=False
+    )
+    """Of each prompt's responses, so that a report need not score them again; not in
+    the JSON, so empty after a resume."""
 
     @property
     def accuracy(self) -> float | None:
@@ -78,7 +83,13 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON."""
-        return dataclasses.asdict(self) | {"counts": self.counts.to_dict()}
+        return {
+            "step": self.step,
+            "split": self.split,
+            "prompts": self.prompts,
+            "counts": self.counts.to_dict(),
+            "loss": self.loss,
+        }
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Evaluation":
@@ -104,6 +115,8 @@ class TrainingResult:
     """What a reader of the numbers should know."""
     meta: dict[str, Any]
     """What meta.json says."""
+    evaluation: dict[str, Any]
+    """What evaluation.json says (`rm_training.evaluation.report`)."""
 
 
 class TrainingListener(Protocol):

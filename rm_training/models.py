@@ -63,6 +63,9 @@ class RewardModel(models.Model):
     folder = models.CharField(max_length=200, unique=True)
     manifest_sha256 = models.CharField(max_length=64)
     metrics = models.JSONField()
+    # What evaluation.json of the folder says: rm_training.evaluation.report. Null: the
+    # model is older than evaluations.
+    evaluation = models.JSONField(null=True)
     in_use = models.BooleanField(default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

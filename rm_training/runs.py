@@ -16,6 +16,7 @@ from ranking.models import Dataset
 from rm_training import tasks
 from rm_training.config import TrainingConfig
 from rm_training.errors import RunError
+from rm_training.evaluation.stored import read_evaluation
 from rm_training.manifest import MANIFEST, file_sha256
 from rm_training.models import RewardModel, TrainingRun
 from rm_training.registry import base_models, discard_attempts, lock_project
@@ -114,5 +115,6 @@ def publish(run: TrainingRun, *, folder: Path, metrics: dict[str, Any]) -> Rewar
             folder=folder.relative_to(settings.MODEL_ROOT).as_posix(),
             manifest_sha256=file_sha256(folder / MANIFEST),
             metrics=metrics,
+            evaluation=read_evaluation(folder),
             in_use=not others.filter(in_use=True).exists(),
         )

@@ -15,7 +15,6 @@ from rm_training.checkpoint import (
     copied,
     learnt,
     load_learnt,
-    meta_files,
     publish,
     resume,
 )
@@ -28,6 +27,7 @@ from rm_training.heldout import (
     longest_first,
     score_passes,
 )
+from rm_training.judging import evaluation_of_run
 from rm_training.listener import (
     Evaluation,
     NonFiniteLoss,
@@ -42,7 +42,7 @@ from rm_training.manifest import check_output, discard_partials
 from rm_training.memory import merge_adapters, trainable
 from rm_training.network import moved, rewards_of_prompts, rewards_of_rows
 from rm_training.preparation import PreparedRun, prepare
-from rm_training.record import meta_of
+from rm_training.record import meta_of, papers_of
 from rm_training.schedule import learning_rate, prompts_of_step
 from rm_training.step_sums import StepSums, sums_of_pass
 
@@ -82,11 +82,14 @@ def train(
     merge_adapters(run.model)
     valid2 = _evaluate(run, "valid2", run.valid2, progress)
     meta = meta_of(run, progress=progress, valid2=valid2, bias=_bias(run, progress))
+    evaluation: dict[str, Any] = {}
     if run.processes.is_main:
+        known = {"valid1": progress.best, "valid2": valid2}
+        evaluation = evaluation_of_run(run, examples, known=known, step=progress.step)
         publish(
             run.model,
             run.tokenizer,
-            files=meta_files(meta, progress.log),
+            papers=papers_of(meta, evaluation, progress.log),
             out=out,
             check=lambda folder: _check_reload(run, folder),
         )
@@ -99,6 +102,7 @@ def train(
         valid2=valid2,
         notes=run.notes,
         meta=meta,
+        evaluation=evaluation,
     )
 
 

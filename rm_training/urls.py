@@ -2,7 +2,13 @@
 
 from django.urls import path
 
-from rm_training import lineage_pages, takedown_pages, views, withdrawal_pages
+from rm_training import (
+    evaluation_pages,
+    lineage_pages,
+    takedown_pages,
+    views,
+    withdrawal_pages,
+)
 
 urlpatterns = [
     path(
@@ -23,6 +29,21 @@ urlpatterns = [
         "p/<slug:slug>/runs/<int:pk>/figure-<str:theme>-<str:width>.svg",
         views.run_figure,
         name="run_figure",
+    ),
+    path(
+        "p/<slug:slug>/runs/<int:pk>/evaluation.json",
+        evaluation_pages.evaluation_json,
+        name="evaluation_json",
+    ),
+    path(
+        "p/<slug:slug>/runs/<int:pk>/evaluation/<slug:exhibit>.csv",
+        evaluation_pages.evaluation_csv,
+        name="evaluation_csv",
+    ),
+    path(
+        "p/<slug:slug>/runs/<int:pk>/evaluation/<slug:exhibit>/<str:theme>-<str:width>.svg",
+        evaluation_pages.evaluation_figure,
+        name="evaluation_figure",
     ),
     path("p/<slug:slug>/models/<int:pk>/use/", views.use_model, name="use_model"),
     path(

@@ -28,6 +28,7 @@ NO_PAGES = {
     *("choose_dataset_file", "dataset_file", "dataset_exports", "export_live"),
     *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
     *("dashboard_csv", "dashboard_figure", "second_factor_picture"),
+    *("evaluation_json", "evaluation_csv", "evaluation_figure"),
     *("generation_progress", "run_live", "file_import_live"),
     *("file_import_csv", "file_import_json"),
     *("dataset_matching", "freezes", "trained_on"),

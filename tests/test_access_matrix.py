@@ -32,10 +32,12 @@ from annotation.reports import report_problem
 from ranking.datasets import freeze
 from ranking.models import Dataset, ExportRun, FreezeRun
 from ranking.models.file_imports import FileImport
+from rm_training.evaluation.report import report
 from rm_training.models import RewardModel, TrainingRun
 from tests.conftest import make_member, make_prompt
 from tests.ranking.checks import make_check
 from tests.ranking.rows import store_ranking
+from tests.rm_training.judged_prompts import judged_prompt
 
 pytestmark = pytest.mark.django_db
 
@@ -251,6 +253,31 @@ def a_figure(cast: Cast) -> Arguments:
     return {**a_run(cast), "theme": "light", "width": "wide"}
 
 
+def an_evaluated_run(cast: Cast) -> Arguments:
+    where = a_run(cast)
+    RewardModel.objects.create(
+        project=cast.project,
+        run_id=where["pk"],
+        folder="tides/2",
+        manifest_sha256="0" * 64,
+        metrics={},
+        evaluation={
+            **report({"valid2": [judged_prompt([1.0, 0.0], [1, 2])]}),
+            "left_out": {},
+            "invariances": [],
+        },
+    )
+    return where
+
+
+def an_exhibit(cast: Cast) -> Arguments:
+    return {**an_evaluated_run(cast), "exhibit": "slices"}
+
+
+def an_exhibits_figure(cast: Cast) -> Arguments:
+    return {**an_exhibit(cast), "theme": "light", "width": "wide"}
+
+
 def a_picture(cast: Cast) -> Arguments:
     return {**the_project(cast), "picture": "throughput"}
 
@@ -463,6 +490,9 @@ ROWS = {
     "run_metrics": row(a_run, GET=STAFF),
     "run_figure": row(a_figure, GET=STAFF),
     "use_model": row(a_model, POST=STAFF),
+    "evaluation_json": row(an_evaluated_run, GET=STAFF),
+    "evaluation_csv": row(an_exhibit, GET=STAFF),
+    "evaluation_figure": row(an_exhibits_figure, GET=STAFF),
 }
 
 # --- The tests --------------------------------------------------------------------

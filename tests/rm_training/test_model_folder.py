@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rm_training.checkpoint import CheckpointError, meta_files, publish
+from rm_training.checkpoint import CheckpointError, publish
 from rm_training.listener import TrainingResult
 from rm_training.manifest import (
     DamagedFolder,
@@ -137,7 +137,7 @@ def test_a_disk_that_refuses_is_one_clear_error_and_leaves_nothing(
         publish(
             reward_model.model,
             reward_model.encoder.tokenizer,
-            files=meta_files(reward_model.meta, log=[]),
+            papers={},
             out=tmp_path / "rm",
             check=full,
         )
@@ -173,6 +173,7 @@ def test_meta_and_card_say_what_the_model_was_made_of(
     card = (polite_run.folder / "README.md").read_text()
     counts = meta["metrics"]["valid2"]["counts"]
     assert f"of {counts['n']} pairs (6 prompts)" in card
+    assert f"{100 * counts['accuracy']:.1f} %" in card
     assert meta["data"]["sha256"] in card
     assert str(polite_run.folder.parent) not in card
 
@@ -238,6 +239,7 @@ def test_weights_on_disk_are_float32_safetensors_only(
         "README.md",
         "chat_template.jinja",
         "config.json",
+        "evaluation.json",
         "manifest.json",
         "meta.json",
         "model.safetensors",

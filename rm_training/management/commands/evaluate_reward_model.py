@@ -1,0 +1,138 @@
+"""`manage.py evaluate_reward_model`: what a reward model is worth, as JSON and HTML."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+
+from rm_training.config import DTYPES, ConfigError
+from rm_training.data import SPLITS, Example, data_sha256, read_examples
+from rm_training.errors import RunError
+from rm_training.evaluation.choice import ALL, chosen_splits
+from rm_training.evaluation.page import page_of
+from rm_training.evaluation.stored import EVALUATION, read_evaluation
+from rm_training.evaluation.words import figure, percent, said
+from rm_training.manifest import check_output, publishing
+
+
+class Command(BaseCommand):
+    """Never touches the database: it runs on GPU machines too."""
+
+    help = (
+        "Evaluate a reward model on an exported rankings folder or file. With --out, "
+        "evaluation.json and evaluation.html (figures included, no other file needed); "
+        "without it, the JSON on stdout."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The model, the data, what of it, and where the report goes."""
+        parser.add_argument("--model", required=True, type=Path, metavar="DIR")
+        parser.add_argument(
+            "--data",
+            required=True,
+            type=Path,
+            metavar="PATH",
+            help="an export folder (--kind rankings), or its rankings.jsonl(.gz)",
+        )
+        parser.add_argument(
+            "--split",
+            action="append",
+            choices=[*SPLITS, ALL],
+            help="may be repeated (default: valid1 and valid2; all, where the data has "
+            "no split column and is not what the model was trained on)",
+        )
+        parser.add_argument(
+            "--out", type=Path, metavar="DIR", help="made; must be empty"
+        )
+        parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+        parser.add_argument(
+            "--dtype", choices=DTYPES, default="float32", help="of the trunk"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Scores each response once; a bar on stderr where that is a terminal."""
+        out: Path | None = options["out"]
+        try:
+            if out:
+                check_output(out)  # before minutes of work as well as after them
+            report = _report(options)
+            if out is None:
+                self.stdout.write(json.dumps(report, indent=1, allow_nan=False))
+                return
+            with publishing(out) as folder:
+                text = json.dumps(report, indent=1, allow_nan=False)
+                (folder / EVALUATION).write_text(text + "\n")
+                (folder / "evaluation.html").write_text(page_of(report))
+        except ConfigError as error:
+            raise CommandError(str(error), returncode=2) from error
+        except (RunError, OSError) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(summary(report))
+        self.stdout.write(f"{out / 'evaluation.html'}: every number, with figures")
+
+
+def _report(options: Mapping[str, Any]) -> dict[str, Any]:
+    # --help and usage errors should not wait seconds for torch.
+    from rm_training.judging import HeldOut, evaluation_of, rewards_of  # noqa: PLC0415
+    from rm_training.scoring import RewardModel  # noqa: PLC0415
+
+    examples = read_examples(options["data"])
+    model = RewardModel.load(options["model"], device=options["device"])
+    heldout = HeldOut.of(_splits(options, examples, model.meta), model.encoder)
+    bfloat16 = options["dtype"] == "bfloat16"
+    with tqdm(
+        total=len(heldout), unit=" prompts", file=sys.stderr, disable=None
+    ) as bar:
+        rewards = {
+            name: rewards_of(
+                model.model, prompts, bfloat16=bfloat16, after_pass=bar.update
+            )
+            for name, prompts in heldout.splits.items()
+        }
+    found = evaluation_of(
+        model.model, heldout, rewards, temperature=_temperature(options["model"])
+    )
+    return {
+        "model": options["model"].resolve().name,
+        "data_sha256": data_sha256(examples),
+        "dtype": options["dtype"],
+        **found,
+    }
+
+
+def _splits(
+    options: Mapping[str, Any], examples: list[Example], meta: Mapping[str, Any]
+) -> dict[str, list[Example]]:
+    own = data_sha256(examples) == meta.get("data", {}).get("sha256")
+    return chosen_splits(examples, asked=options["split"], trained_on_it=own)
+
+
+def _temperature(model: Path) -> dict[str, Any] | None:
+    """Fitted when the model was trained; None where its folder has no evaluation."""
+    stored = read_evaluation(model)
+    return stored and stored["temperature"]
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """What the command prints at the end: a few lines for each split."""
+    lines = []
+    for name, split in report["splits"].items():
+        accuracy, size = split["accuracy"], split["size"]
+        lines += [
+            f"{name}: accuracy {said(accuracy['pair_mean'], percent)} of "
+            f"{size['strict_pairs']} pairs, {size['prompts']} prompts",
+            f"  people with each other: {said(split['labelers']['agreement'], percent)}"
+            f"; ECE {said(split['calibration']['ece'], figure)}"
+            f"; tau-b {said(split['within_prompt']['tau_b'], figure)}",
+        ]
+    lines += [
+        f"{'ok  ' if check['passed'] else 'FAIL'} {check['check']}: rewards change by "
+        f"{check['largest']:.2g} at most (tolerance {check['tolerance']:.2g})"
+        for check in report["invariances"]
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,15 @@
+"""A reward model keeps what its evaluation said."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("rm_training", "0001_initial")]
+
+    operations = [
+        migrations.AddField(
+            model_name="rewardmodel",
+            name="evaluation",
+            field=models.JSONField(null=True),
+        ),
+    ]

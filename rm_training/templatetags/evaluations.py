@@ -1,0 +1,33 @@
+"""What the evaluation of a run's model says, on its page."""
+
+from typing import Any
+
+from django import template
+
+from annotation.access import Member
+from rm_training.evaluation.exhibits import exhibits, facts, headline, reported
+from rm_training.evaluation.page import NAMES
+from rm_training.models import TrainingRun
+
+register = template.Library()
+
+
+@register.inclusion_tag("rm_training/_evaluation.html")
+def evaluation(run: TrainingRun, member: Member) -> dict[str, Any]:
+    """The reported split with its figures; nothing where there is no evaluation."""
+    model = getattr(run, "reward_model", None)
+    report = model.evaluation if model else None
+    context: dict[str, Any] = {"run": run, "member": member, "report": report}
+    split = report and reported(report)
+    if not split:
+        return context
+    return context | {
+        "split": split,
+        "title": NAMES.get(split, split),
+        "size": report["splits"][split]["size"],
+        "left_out": report["left_out"].get(split, 0),
+        "headline": headline(report, split),
+        "exhibits": exhibits(report["splits"][split]),
+        "facts": facts(report, split),
+        "checks": report["invariances"],
+    }
