@@ -146,6 +146,12 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-generation": {"task": "annotation.tasks.reconcile", "schedule": 10.0},
     "sweep-exports": {"task": "ranking.tasks.sweep_exports", "schedule": 600.0},
     "reconcile-training": {"task": "rm_training.tasks.reconcile", "schedule": 10.0},
+    # A message that waited for the next one is not needed any more.
+    "retrain": {
+        "task": "rm_training.tasks.retrain",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
     "reconcile-files": {"task": "ranking.tasks.reconcile", "schedule": 10.0},
     "forget-old-files": {"task": "ranking.tasks.forget_old_files", "schedule": 3600.0},
 }

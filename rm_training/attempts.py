@@ -18,11 +18,12 @@ from ranking.export.folder import refuse_if_lost, write
 from rm_training import runs
 from rm_training.checkpoint import CheckpointError, checkpoints_of
 from rm_training.config import ConfigError, TrainingConfig
+from rm_training.contest import compare_with_the_one_in_use
 from rm_training.data import DataError, Example, read_examples
 from rm_training.encoding import EncodingError
 from rm_training.errors import RunError
 from rm_training.listener import NonFiniteLoss, TrainingResult, TrainingStopped
-from rm_training.models import TrainingRun
+from rm_training.models import RewardModel, TrainingRun
 from rm_training.network import ModelError
 from rm_training.registry import (
     attempt_name,
@@ -72,10 +73,14 @@ def attempt(pk: int, *, worker: str, stopping: Callable[[], bool]) -> None:
 def _carry_out(run: TrainingRun, reporter: AttemptReporter) -> None:
     """Train and publish; whatever goes wrong is on the run's row afterwards."""
     try:
-        result = _train(run, reporter)
+        examples = _examples(run, reporter)
+        result = _train(run, examples, reporter)
+        comparison = _compare(run, examples, result, reporter)
         reporter.phase("publishing")
-        runs.publish(run, folder=result.folder, metrics=metrics_of(result))
+        metrics = metrics_of(result)
+        runs.publish(run, folder=result.folder, metrics=metrics, comparison=comparison)
     except TrainingStopped:
+        reporter.on_note("given back: its worker was asked to end")
         run.requeue()
         log.info("run given back", run=run.pk, attempt=run.attempt)
     except (LeaseLostError, DatabaseError):
@@ -98,9 +103,9 @@ def _fail(run: TrainingRun, error: Exception) -> None:
     discard_attempts(run)
 
 
-def _train(run: TrainingRun, reporter: AttemptReporter) -> TrainingResult:
-    reporter.phase("reading the dataset")
-    examples = _examples(run)
+def _train(
+    run: TrainingRun, examples: list[Example], reporter: AttemptReporter
+) -> TrainingResult:
     out = Path(settings.MODEL_ROOT) / attempt_name(run)
     adopt_checkpoints(run, checkpoints_of(out))
     reporter.phase("loading the base model")
@@ -113,7 +118,32 @@ def _train(run: TrainingRun, reporter: AttemptReporter) -> TrainingResult:
     )
 
 
-def _examples(run: TrainingRun) -> list[Example]:
+def _compare(
+    run: TrainingRun,
+    examples: list[Example],
+    result: TrainingResult,
+    reporter: AttemptReporter,
+) -> dict[str, Any] | None:
+    """How the new model does beside the one in use; None while none is."""
+    in_use = RewardModel.objects.filter(project=run.project_id, in_use=True).first()
+    if in_use is None:
+        return None
+    reporter.phase("comparing with the model in use")
+
+    def between() -> None:
+        if reporter.should_stop():
+            raise TrainingStopped(result.steps)
+
+    return compare_with_the_one_in_use(
+        result.folder,
+        in_use,
+        examples,
+        device=run.config.get("device", "auto"),
+        between=between,
+    )
+
+
+def _examples(run: TrainingRun, reporter: AttemptReporter) -> list[Example]:
     """The run's dataset, read from the very file that people download.
 
     1. What earlier attempts left goes: their workers were killed while they read. Never
@@ -124,6 +154,7 @@ def _examples(run: TrainingRun) -> list[Example]:
 
     Raises ExportRefused, DataError, OSError.
     """
+    reporter.phase("reading the dataset")
     for number in range(1, run.attempt):
         shutil.rmtree(_copies(run, number), ignore_errors=True)
     mine = _copies(run, run.attempt)

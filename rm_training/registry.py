@@ -18,7 +18,7 @@ from ranking.losses import export_folder
 from ranking.models import Dataset
 from rm_training.errors import RunError
 from rm_training.manifest import MANIFEST, file_sha256
-from rm_training.models import RewardModel, TrainingRun
+from rm_training.models import Retraining, RewardModel, TrainingRun
 
 REWARD_MODELS: Final = "reward-models"
 """Folder below MODEL_ROOT of all that runs publish. Its models are no bases: they
@@ -112,6 +112,13 @@ def lock_project(project_id: int) -> Project:
     """The project, locked until the transaction ends; inserts below it go on."""
     locked = Project.objects.select_for_update(no_key=True, of=("self",))
     return locked.get(pk=project_id)
+
+
+def retraining_of(project: Project) -> Retraining:
+    """The project's settings of retraining and promotion; the defaults, unsaved, where
+    nobody set any."""
+    found = Retraining.objects.filter(project=project).first()
+    return found or Retraining(project=project)
 
 
 def data_folder(run: TrainingRun) -> Path:

@@ -21,3 +21,12 @@ def train(run_id: int) -> None:
 def reconcile() -> None:
     """Wake the runs that a broker, a beat or a worker lost."""
     jobs.reconcile(TrainingRun.objects.all(), train.delay)
+
+
+@shared_task
+def retrain() -> None:
+    """Queue the runs that projects asked for by their settings, where they are due."""
+    # It asks for runs, and these send messages of this module.
+    from rm_training.retraining import retrain_where_due  # noqa: PLC0415
+
+    retrain_where_due()

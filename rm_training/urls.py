@@ -2,7 +2,13 @@
 
 from django.urls import path
 
-from rm_training import lineage_pages, takedown_pages, views, withdrawal_pages
+from rm_training import (
+    lineage_pages,
+    retraining_pages,
+    takedown_pages,
+    views,
+    withdrawal_pages,
+)
 
 urlpatterns = [
     path(
@@ -13,6 +19,11 @@ urlpatterns = [
     path("p/<slug:slug>/runs/trained-on/", lineage_pages.trained_on, name="trained_on"),
     path("p/<slug:slug>/runs/", views.runs, name="runs"),
     path("p/<slug:slug>/runs/retrain/", views.retrain, name="retrain"),
+    path(
+        "p/<slug:slug>/runs/retraining/",
+        retraining_pages.retraining,
+        name="retraining",
+    ),
     path("p/<slug:slug>/runs/<int:pk>/", views.run, name="run"),
     path("p/<slug:slug>/runs/<int:pk>/live/", views.run_live, name="run_live"),
     path("p/<slug:slug>/runs/<int:pk>/cancel/", views.cancel_run, name="cancel_run"),

@@ -457,6 +457,7 @@ ROWS = {
     # Training runs and reward models
     "runs": row(GET=STAFF),
     "retrain": row(POST=STAFF),
+    "retraining": row(GET=STAFF, POST=STAFF),
     "run": row(a_run, GET=STAFF),
     "run_live": row(a_run, GET=STAFF),
     "cancel_run": row(a_run, POST=STAFF),
