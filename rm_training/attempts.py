@@ -10,7 +10,7 @@ from typing import Any, Final
 import structlog
 import torch
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 
 from annotation.jobs import JobState, KeptLease, LeaseLostError
 from ranking.export.choice import ExportRefused
@@ -23,7 +23,7 @@ from rm_training.data import DataError, Example, read_examples
 from rm_training.encoding import EncodingError
 from rm_training.errors import RunError
 from rm_training.listener import NonFiniteLoss, TrainingResult, TrainingStopped
-from rm_training.models import RewardModel, TrainingRun
+from rm_training.models import NoteKind, RewardModel, TrainingRun
 from rm_training.network import ModelError
 from rm_training.registry import (
     attempt_name,
@@ -32,6 +32,7 @@ from rm_training.registry import (
     discard_attempts,
 )
 from rm_training.reporting import AttemptReporter
+from rm_training.run_log import add_line
 from rm_training.trainer import train
 
 log = structlog.get_logger(__name__)
@@ -64,10 +65,17 @@ def attempt(pk: int, *, worker: str, stopping: Callable[[], bool]) -> None:
     log.info("attempt begins", run=pk, attempt=run.attempt)
     try:
         with KeptLease(run) as lease:
-            _carry_out(run, AttemptReporter(run, lease=lease, stopping=stopping))
+            reporter = AttemptReporter(run, lease=lease, stopping=stopping)
+            reporter.on_note(_beginning(run))
+            _carry_out(run, reporter)
     except LeaseLostError:
         log.warning("attempt gave way", run=pk, attempt=run.attempt)
         _clear_up_after_losing(run)
+
+
+def _beginning(run: TrainingRun) -> str:
+    lost = f"; {run.lost_leases} before it vanished" if run.lost_leases else ""
+    return f"attempt {run.attempt} on {run.worker}{lost}"
 
 
 def _carry_out(run: TrainingRun, reporter: AttemptReporter) -> None:
@@ -99,7 +107,10 @@ def _carry_out(run: TrainingRun, reporter: AttemptReporter) -> None:
 
 def _fail(run: TrainingRun, error: Exception) -> None:
     """Close the run; a new one could not go on from its checkpoints, so they go."""
-    run.finish(JobState.FAILED, reason_of(error), phase="")
+    reason = reason_of(error)
+    with transaction.atomic():
+        run.finish(JobState.FAILED, reason, phase="")
+        add_line(run, reason, kind=NoteKind.PROBLEM, attempt=run.attempt)
     discard_attempts(run)
 
 

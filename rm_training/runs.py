@@ -71,7 +71,7 @@ def request_run(
     return run
 
 
-def cancel(run: TrainingRun) -> bool:
+def cancel(run: TrainingRun, *, user: User | None = None) -> bool:
     """Stop the run and remove its checkpoints; False when it had finished before.
 
     A run that a worker gave back, or died of, has nobody else to clear up after it. A
@@ -79,8 +79,22 @@ def cancel(run: TrainingRun) -> bool:
     """
     if not run.cancel():
         return False
+    add_line(run, f"cancelled by {user}" if user else "cancelled")
     discard_attempts(run)
     return True
+
+
+@transaction.atomic
+def put_to_use(model: RewardModel, *, user: User) -> None:
+    """A person's choice of the model in use, noted in the logs of both runs."""
+    project = lock_project(model.project_id)
+    before = RewardModel.objects.filter(project=project, in_use=True).first()
+    if before == model:
+        return
+    use(model)
+    add_line(model.run, f"put to use by {user}")
+    if before is not None:
+        add_line(before.run, f"run {model.run_id} was put to use instead, by {user}")
 
 
 def freeze_now(project: Project, user: User | None, *, base_model: str) -> Dataset:
@@ -143,6 +157,8 @@ def publish(
         )
         if verdict.promote:
             use(model)
+        if verdict.promote and in_use is not None:
+            add_line(in_use.run, f"run {run.pk} was put to use instead")
         add_line(
             run,
             f"{'put to use' if verdict.promote else 'not put to use'}: {verdict.why}",
