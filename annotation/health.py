@@ -32,7 +32,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     The broker is reported and never fails: submits need Postgres only, and jobs wait
     in Postgres until it is back.
     """
-    database, broker = _database_state(), _broker_state()
+    database, broker = _database_state(), broker_state()
     ready = database == "ok"
     return JsonResponse(
         {"ready": ready, "database": database, "broker": broker},
@@ -69,7 +69,8 @@ def _shows(cursor: object, name: str) -> str:
     return str(cursor.fetchone()[0])  # type: ignore[attr-defined]
 
 
-def _broker_state() -> str:
+def broker_state() -> str:
+    """ "ok", or what is wrong with the broker in words. Takes a second at most."""
     url = settings.CELERY_BROKER_URL.replace("redis+socket://", "unix://", 1)
     client = redis.Redis.from_url(
         url, socket_timeout=BROKER_SECONDS, socket_connect_timeout=BROKER_SECONDS

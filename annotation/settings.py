@@ -140,13 +140,25 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "annotation.tasks.generate_responses": {"queue": "models"},
     "rm_training.tasks.train": {"queue": "models"},
+    "rm_training.tasks.forget_checkpoints": {"queue": "models"},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "reconcile-generation": {"task": "annotation.tasks.reconcile", "schedule": 10.0},
     "sweep-exports": {"task": "ranking.tasks.sweep_exports", "schedule": 600.0},
     "reconcile-training": {"task": "rm_training.tasks.reconcile", "schedule": 10.0},
+    # A message that waited for the next one is not needed any more.
+    "retrain": {
+        "task": "rm_training.tasks.retrain",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
     "reconcile-files": {"task": "ranking.tasks.reconcile", "schedule": 10.0},
+    "forget-checkpoints": {
+        "task": "rm_training.tasks.forget_checkpoints",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
     "forget-old-files": {"task": "ranking.tasks.forget_old_files", "schedule": 3600.0},
 }
 

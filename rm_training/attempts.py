@@ -10,7 +10,7 @@ from typing import Any, Final
 import structlog
 import torch
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 
 from annotation.jobs import JobState, KeptLease, LeaseLostError
 from ranking.export.choice import ExportRefused
@@ -18,19 +18,23 @@ from ranking.export.folder import refuse_if_lost, write
 from rm_training import runs
 from rm_training.checkpoint import CheckpointError, checkpoints_of
 from rm_training.config import ConfigError, TrainingConfig
+from rm_training.contest import compare_with_the_one_in_use
 from rm_training.data import DataError, Example, read_examples
 from rm_training.encoding import EncodingError
 from rm_training.errors import RunError
 from rm_training.listener import NonFiniteLoss, TrainingResult, TrainingStopped
-from rm_training.models import TrainingRun
+from rm_training.models import NoteKind, RewardModel, TrainingRun
 from rm_training.network import ModelError
 from rm_training.registry import (
+    KEPT_DAYS,
     attempt_name,
     base_source,
     data_folder,
     discard_attempts,
+    discard_unfinished,
 )
 from rm_training.reporting import AttemptReporter
+from rm_training.run_log import add_line
 from rm_training.trainer import train
 
 log = structlog.get_logger(__name__)
@@ -48,6 +52,10 @@ REASONS: Final[dict[type[Exception], str]] = {
 }
 """The word that a failure's reason begins with; others begin with `error`."""
 
+KEPT_AFTER: Final = ("nonfinite", "disk_full")
+"""Failures after which the checkpoints stay for a while (`forget_checkpoints`)."""
+KEPT_WORDS: Final = f"the last checkpoints stay for {KEPT_DAYS} days"
+
 
 def attempt(pk: int, *, worker: str, stopping: Callable[[], bool]) -> None:
     """Train the run `pk`, if it is free: a duplicate message finds nothing to do.
@@ -63,19 +71,30 @@ def attempt(pk: int, *, worker: str, stopping: Callable[[], bool]) -> None:
     log.info("attempt begins", run=pk, attempt=run.attempt)
     try:
         with KeptLease(run) as lease:
-            _carry_out(run, AttemptReporter(run, lease=lease, stopping=stopping))
+            reporter = AttemptReporter(run, lease=lease, stopping=stopping)
+            reporter.on_note(_beginning(run))
+            _carry_out(run, reporter)
     except LeaseLostError:
         log.warning("attempt gave way", run=pk, attempt=run.attempt)
         _clear_up_after_losing(run)
 
 
+def _beginning(run: TrainingRun) -> str:
+    lost = f"; {run.lost_leases} before it vanished" if run.lost_leases else ""
+    return f"attempt {run.attempt} on {run.worker}{lost}"
+
+
 def _carry_out(run: TrainingRun, reporter: AttemptReporter) -> None:
     """Train and publish; whatever goes wrong is on the run's row afterwards."""
     try:
-        result = _train(run, reporter)
+        examples = _examples(run, reporter)
+        result = _train(run, examples, reporter)
+        comparison = _compare(run, examples, result, reporter)
         reporter.phase("publishing")
-        runs.publish(run, folder=result.folder, metrics=metrics_of(result))
+        metrics = metrics_of(result)
+        runs.publish(run, folder=result.folder, metrics=metrics, comparison=comparison)
     except TrainingStopped:
+        reporter.on_note("given back: its worker was asked to end")
         run.requeue()
         log.info("run given back", run=run.pk, attempt=run.attempt)
     except (LeaseLostError, DatabaseError):
@@ -87,20 +106,28 @@ def _carry_out(run: TrainingRun, reporter: AttemptReporter) -> None:
         _fail(run, error)
     except Exception as error:
         _fail(run, error)
-        raise
+        if not _is_out_of_memory(error):
+            raise
     else:
         discard_attempts(run, keep=result.folder)
 
 
 def _fail(run: TrainingRun, error: Exception) -> None:
-    """Close the run; a new one could not go on from its checkpoints, so they go."""
-    run.finish(JobState.FAILED, reason_of(error), phase="")
-    discard_attempts(run)
+    """Close the run. What it wrote goes, but for the last good checkpoints where they
+    are worth a look: before a loss that was not finite, or a disk that was full."""
+    reason = reason_of(error)
+    with transaction.atomic():
+        run.finish(JobState.FAILED, reason, phase="")
+        add_line(run, reason, kind=NoteKind.PROBLEM, attempt=run.attempt)
+    if reason.startswith(KEPT_AFTER):
+        discard_unfinished(run)
+    else:
+        discard_attempts(run)
 
 
-def _train(run: TrainingRun, reporter: AttemptReporter) -> TrainingResult:
-    reporter.phase("reading the dataset")
-    examples = _examples(run)
+def _train(
+    run: TrainingRun, examples: list[Example], reporter: AttemptReporter
+) -> TrainingResult:
     out = Path(settings.MODEL_ROOT) / attempt_name(run)
     adopt_checkpoints(run, checkpoints_of(out))
     reporter.phase("loading the base model")
@@ -113,7 +140,32 @@ def _train(run: TrainingRun, reporter: AttemptReporter) -> TrainingResult:
     )
 
 
-def _examples(run: TrainingRun) -> list[Example]:
+def _compare(
+    run: TrainingRun,
+    examples: list[Example],
+    result: TrainingResult,
+    reporter: AttemptReporter,
+) -> dict[str, Any] | None:
+    """How the new model does beside the one in use; None while none is."""
+    in_use = RewardModel.objects.filter(project=run.project_id, in_use=True).first()
+    if in_use is None:
+        return None
+    reporter.phase("comparing with the model in use")
+
+    def between() -> None:
+        if reporter.should_stop():
+            raise TrainingStopped(result.steps)
+
+    return compare_with_the_one_in_use(
+        result.folder,
+        in_use,
+        examples,
+        device=run.config.get("device", "auto"),
+        between=between,
+    )
+
+
+def _examples(run: TrainingRun, reporter: AttemptReporter) -> list[Example]:
     """The run's dataset, read from the very file that people download.
 
     1. What earlier attempts left goes: their workers were killed while they read. Never
@@ -124,6 +176,7 @@ def _examples(run: TrainingRun) -> list[Example]:
 
     Raises ExportRefused, DataError, OSError.
     """
+    reporter.phase("reading the dataset")
     for number in range(1, run.attempt):
         shutil.rmtree(_copies(run, number), ignore_errors=True)
     mine = _copies(run, run.attempt)
@@ -156,8 +209,10 @@ def reason_of(error: BaseException) -> str:
     if any(_is_full_disk(cause) for cause in _chain(error)):
         return (
             "disk_full: there is no space left for the model or its checkpoints. "
-            "Nothing of this run was kept; make space and ask for a new run"
+            f"Nothing was published; {KEPT_WORDS}. Make space and ask for a new run"
         )
+    if _is_out_of_memory(error):
+        return f"out_of_memory: {error}"
     for kind, word in REASONS.items():
         if isinstance(error, kind):
             return f"{word}: {str(error) or 'no memory is left for this run'}"
@@ -212,6 +267,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # On a CPU torch has no class for it: its message is the allocator's.
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def _is_full_disk(error: BaseException) -> bool:

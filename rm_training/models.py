@@ -1,5 +1,6 @@
-"""Training runs and the reward models they made."""
+"""Training runs, when they start by themselves, and the reward models they made."""
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -27,6 +28,31 @@ class TrainingRun(Job):
 
     def __str__(self) -> str:
         return f"run {self.pk}"
+
+
+class NoteKind(models.TextChoices):
+    """What a line of a run's log is about."""
+
+    PHASE = "phase"
+    NOTE = "note"
+    PROBLEM = "problem"
+
+
+class RunNote(models.Model):
+    """A line of a run's log: what began, what a reader should know, what went wrong."""
+
+    run = models.ForeignKey(TrainingRun, on_delete=models.PROTECT, related_name="notes")
+    # 0: written by the site, before or after the attempts.
+    attempt = models.PositiveIntegerField(default=0)
+    kind = models.CharField(max_length=10, choices=NoteKind, default=NoteKind.NOTE)
+    text = models.CharField(max_length=1000)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class TrainingMetric(models.Model):
@@ -66,6 +92,9 @@ class RewardModel(models.Model):
     # What evaluation.json of the folder says: rm_training.evaluation.report. Null: the
     # model is older than evaluations.
     evaluation = models.JSONField(null=True)
+    # How it did beside the one in use, and what was decided: rm_training.contest.
+    # Null: it was the project's first, or is older than comparisons.
+    comparison = models.JSONField(null=True)
     in_use = models.BooleanField(default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -80,3 +109,82 @@ class RewardModel(models.Model):
 
     def __str__(self) -> str:
         return self.folder
+
+
+class When(models.TextChoices):
+    """When a project trains by itself."""
+
+    OFF = "off", "Never: only when somebody asks for a run"
+    RANKINGS = "rankings", "After so many new rankings"
+    DAY = "day", "Every day"
+    WEEK = "week", "Every week"
+
+
+class Weekday(models.IntegerChoices):
+    """As Python counts them."""
+
+    MONDAY = 0
+    TUESDAY = 1
+    WEDNESDAY = 2
+    THURSDAY = 3
+    FRIDAY = 4
+    SATURDAY = 5
+    SUNDAY = 6
+
+
+class Retraining(models.Model):
+    """When a project trains by itself, from what, and when a new model is put to use.
+
+    A project without a row never does, and its margin is the default.
+    """
+
+    project = models.OneToOneField(Project, on_delete=models.PROTECT)
+    when = models.CharField(max_length=10, choices=When, default=When.OFF)
+    every_rankings = models.PositiveIntegerField(
+        default=500, validators=[MinValueValidator(1)]
+    )
+    weekday = models.PositiveSmallIntegerField(choices=Weekday, default=Weekday.MONDAY)
+    hour = models.PositiveSmallIntegerField(
+        default=3, validators=[MaxValueValidator(23)], help_text="UTC."
+    )
+    base_model = models.CharField(max_length=500, blank=True)
+    # rm_training.config.TrainingConfig as JSON.
+    config = models.JSONField(default=dict)
+    # Points of accuracy that a new model may be worse by, at the lower end of the
+    # interval. Null: a person always decides.
+    margin = models.FloatField(
+        null=True,
+        blank=True,
+        default=1.0,
+        validators=[MinValueValidator(0.0), MaxValueValidator(100.0)],
+    )
+    # Times of the schedule until here need no run any more.
+    served_until = models.DateTimeField(db_default=Now())
+    # Rankings that count and no freeze takes: their prompts join two splits.
+    left_out = models.PositiveIntegerField(default=0)
+    outcome = models.CharField(max_length=500, blank=True)
+    outcome_at = models.DateTimeField(null=True)
+    changed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT)
+    changed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(when__in=When.values), name="retraining_when_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(every_rankings__gte=1),
+                name="retraining_waits_for_a_ranking",
+            ),
+            models.CheckConstraint(
+                condition=Q(hour__lte=23, weekday__lte=6),
+                name="retraining_has_an_hour_and_a_weekday",
+            ),
+            models.CheckConstraint(
+                condition=Q(margin__isnull=True) | Q(margin__gte=0, margin__lte=100),
+                name="retraining_margin_is_in_points",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"retraining of project {self.project_id}"

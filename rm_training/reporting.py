@@ -9,8 +9,10 @@ from django.db import transaction
 
 from annotation.jobs import KeptLease
 from rm_training.listener import Evaluation, StepReport
-from rm_training.models import TrainingMetric, TrainingRun
+from rm_training.models import NoteKind, TrainingMetric, TrainingRun
+from rm_training.run_log import add_line
 
+LONGEST_PHASE: Final = 100
 SECONDS_BETWEEN_WRITES: Final = 1.0
 """Steps of a tiny model take milliseconds; their rows are written together."""
 
@@ -37,8 +39,8 @@ class AttemptReporter:
         self._started = self._written_at = time.monotonic()
 
     def phase(self, words: str) -> None:
-        """Say on the run's page what is going on now."""
-        self._run.write(phase=words)
+        """Say on the run's page what is going on now, and in its log since when."""
+        self._add_line(words, NoteKind.PHASE, phase=words[:LONGEST_PHASE])
 
     def on_step(self, report: StepReport) -> None:
         """Keep the step's numbers; write them if the last write was a while ago."""
@@ -61,9 +63,10 @@ class AttemptReporter:
         self._write()
 
     def on_note(self, note: str) -> None:
-        """The notes of a finished run stand in its model's metrics; here they are
-        logged."""
+        """A line of the run's log; those of a finished run stand in its model's
+        metrics, too."""
         log.info("training note", run=self._run.pk, note=note)
+        self._add_line(note, NoteKind.NOTE)
 
     def should_stop(self) -> bool:
         """Whether the process was asked to end; then all is written, because the next
@@ -73,6 +76,12 @@ class AttemptReporter:
         if stop and self._unwritten:
             self._write()
         return stop
+
+    def _add_line(self, text: str, kind: NoteKind, **fields: Any) -> None:
+        """Fenced by the write of the run's row, which comes first."""
+        with transaction.atomic():
+            self._run.write(**fields)
+            add_line(self._run, text, kind=kind, attempt=self._run.attempt)
 
     def _is_kept(self, step: int) -> bool:
         """Whether a checkpoint follows: no later attempt will measure this step."""

@@ -104,6 +104,14 @@ class LiveRun:
         return timedelta(seconds=steps * self.latest["seconds_per_step"])
 
     @property
+    def tokens_per_second(self) -> float | None:
+        """Encoded in the newest step, padding not counted; None before the first."""
+        if self.latest is None or not self.latest.get("seconds"):
+            return None
+        tokens: int = self.latest.get("tokens", 0)
+        return tokens / float(self.latest["seconds"])
+
+    @property
     def waits_long(self) -> bool:
         """Whether it is queued for so long that no worker seems to be there."""
         waited = timezone.now() - self.run.queued_at

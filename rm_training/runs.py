@@ -3,6 +3,7 @@
 What a worker does in between is in `attempts`, which loads torch; this module does not.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,15 @@ from rm_training.errors import RunError
 from rm_training.evaluation.stored import read_evaluation
 from rm_training.manifest import MANIFEST, file_sha256
 from rm_training.models import RewardModel, TrainingRun
-from rm_training.registry import base_models, discard_attempts, lock_project
+from rm_training.promotion import Comparison, Verdict, decide
+from rm_training.registry import (
+    base_models,
+    discard_attempts,
+    lock_project,
+    retraining_of,
+    use,
+)
+from rm_training.run_log import add_line
 
 
 class RunRefusedError(RunError):
@@ -43,10 +52,9 @@ def request_run(
     Raises RunRefusedError for a base that is not one of `base_models`, a dataset of
     another project, and data without a strictly ordered pair.
     """
-    if base_model not in dict(base_models(project)):
-        raise RunRefusedError(f"{base_model!r} is not a base model of this project.")
+    _refuse_unknown_base(project, base_model)
     if dataset is None:
-        dataset = _freeze_now(project, user)
+        dataset = freeze_now(project, user, base_model=base_model)
     _refuse_unlearnable(project, dataset)
     wanted = {
         "project": project,
@@ -64,7 +72,7 @@ def request_run(
     return run
 
 
-def cancel(run: TrainingRun) -> bool:
+def cancel(run: TrainingRun, *, user: User | None = None) -> bool:
     """Stop the run and remove its checkpoints; False when it had finished before.
 
     A run that a worker gave back, or died of, has nobody else to clear up after it. A
@@ -72,11 +80,27 @@ def cancel(run: TrainingRun) -> bool:
     """
     if not run.cancel():
         return False
+    add_line(run, f"cancelled by {user}" if user else "cancelled")
     discard_attempts(run)
     return True
 
 
-def _freeze_now(project: Project, user: User | None) -> Dataset:
+@transaction.atomic
+def put_to_use(model: RewardModel, *, user: User) -> None:
+    """A person's choice of the model in use, noted in the logs of both runs."""
+    project = lock_project(model.project_id)
+    before = RewardModel.objects.filter(project=project, in_use=True).first()
+    if before == model:
+        return
+    use(model)
+    add_line(model.run, f"put to use by {user}")
+    if before is not None:
+        add_line(before.run, f"run {model.run_id} was put to use instead, by {user}")
+
+
+def freeze_now(project: Project, user: User | None, *, base_model: str) -> Dataset:
+    """All rankings that count, for a run from this base. Raises RunRefusedError."""
+    _refuse_unknown_base(project, base_model)
     try:
         return freeze(project, user=user)
     except NothingToFreeze as error:
@@ -84,6 +108,11 @@ def _freeze_now(project: Project, user: User | None) -> Dataset:
             "There is nothing to learn from yet: no ranking counts. Rank some prompts "
             "first."
         ) from error
+
+
+def _refuse_unknown_base(project: Project, base_model: str) -> None:
+    if base_model not in dict(base_models(project)):
+        raise RunRefusedError(f"{base_model!r} is not a base model of this project.")
 
 
 def _refuse_unlearnable(project: Project, dataset: Dataset) -> None:
@@ -96,25 +125,62 @@ def _refuse_unlearnable(project: Project, dataset: Dataset) -> None:
         )
 
 
-def publish(run: TrainingRun, *, folder: Path, metrics: dict[str, Any]) -> RewardModel:
+def publish(
+    run: TrainingRun,
+    *,
+    folder: Path,
+    metrics: dict[str, Any],
+    comparison: dict[str, Any] | None = None,
+) -> RewardModel:
     """Register the model in `folder` and close the run, both or neither.
 
-    1. The project's lock decides which of two first models is put to use.
+    1. The project's lock decides which of two first models is put to use, and lets
+       nobody put another one to use meanwhile.
     2. `finish` names the attempt: a worker that lost the run publishes nothing.
+    3. The first model of a project is put to use. A later one only where `comparison`
+       (of `rm_training.contest`) is with the model in use of this moment, and says
+       enough (`promotion.decide`); otherwise it waits for a person.
 
-    The first model of a project is put to use; later ones wait for a person.
     Raises LeaseLostError.
     """
     with transaction.atomic():
         lock_project(run.project_id)
         run.finish(JobState.DONE, phase="")
-        others = RewardModel.objects.filter(project=run.project_id)
-        return RewardModel.objects.create(
+        in_use = RewardModel.objects.filter(project=run.project_id, in_use=True).first()
+        verdict = _verdict(run, comparison, in_use)
+        model = RewardModel.objects.create(
             project_id=run.project_id,
             run=run,
             folder=folder.relative_to(settings.MODEL_ROOT).as_posix(),
             manifest_sha256=file_sha256(folder / MANIFEST),
             metrics=metrics,
             evaluation=read_evaluation(folder),
-            in_use=not others.filter(in_use=True).exists(),
+            comparison=comparison and comparison | dataclasses.asdict(verdict),
         )
+        if verdict.promote:
+            use(model)
+        if verdict.promote and in_use is not None:
+            add_line(in_use.run, f"run {run.pk} was put to use instead")
+        add_line(
+            run,
+            f"{'put to use' if verdict.promote else 'not put to use'}: {verdict.why}",
+        )
+    return model
+
+
+def _verdict(
+    run: TrainingRun, comparison: dict[str, Any] | None, in_use: RewardModel | None
+) -> Verdict:
+    if in_use is None:
+        return Verdict(promote=True, why="no model of this project was in use")
+    if comparison is None or comparison["model"] != in_use.pk:
+        return Verdict(
+            promote=False,
+            why=f"the model of run {in_use.run_id} was put to use while this one was "
+            "compared with another",
+        )
+    if comparison["problem"]:
+        why = f"the model in use could not be scored: {comparison['problem']}"
+        return Verdict(promote=False, why=why)
+    margin = retraining_of(run.project).margin
+    return decide(Comparison.from_dict(comparison), margin=margin)

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from annotation import jobs
 from annotation.tasks import worker_name
+from rm_training import registry
 from rm_training.models import TrainingRun
 
 
@@ -21,3 +22,18 @@ def train(run_id: int) -> None:
 def reconcile() -> None:
     """Wake the runs that a broker, a beat or a worker lost."""
     jobs.reconcile(TrainingRun.objects.all(), train.delay)
+
+
+@shared_task
+def retrain() -> None:
+    """Queue the runs that projects asked for by their settings, where they are due."""
+    # It asks for runs, and these send messages of this module.
+    from rm_training.retraining import retrain_where_due  # noqa: PLC0415
+
+    retrain_where_due()
+
+
+@shared_task
+def forget_checkpoints() -> None:
+    """Runs where the checkpoints lie: on a worker that trains."""
+    registry.forget_checkpoints()

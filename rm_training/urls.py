@@ -3,8 +3,11 @@
 from django.urls import path
 
 from rm_training import (
+    compare_pages,
     evaluation_pages,
     lineage_pages,
+    retraining_pages,
+    run_api,
     takedown_pages,
     views,
     withdrawal_pages,
@@ -19,6 +22,19 @@ urlpatterns = [
     path("p/<slug:slug>/runs/trained-on/", lineage_pages.trained_on, name="trained_on"),
     path("p/<slug:slug>/runs/", views.runs, name="runs"),
     path("p/<slug:slug>/runs/retrain/", views.retrain, name="retrain"),
+    path(
+        "p/<slug:slug>/runs/retraining/",
+        retraining_pages.retraining,
+        name="retraining",
+    ),
+    path(
+        "p/<slug:slug>/runs/compare/", compare_pages.compare_runs, name="compare_runs"
+    ),
+    path(
+        "p/<slug:slug>/runs/compare/figure-<str:theme>-<str:width>.svg",
+        compare_pages.compare_figure,
+        name="compare_figure",
+    ),
     path("p/<slug:slug>/runs/<int:pk>/", views.run, name="run"),
     path("p/<slug:slug>/runs/<int:pk>/live/", views.run_live, name="run_live"),
     path("p/<slug:slug>/runs/<int:pk>/cancel/", views.cancel_run, name="cancel_run"),
@@ -70,5 +86,18 @@ urlpatterns = [
         "p/<slug:slug>/members/<int:membership_id>/forget/",
         takedown_pages.forget_labeler,
         name="forget_labeler",
+    ),
+    path("api/v1/projects/<slug:slug>/runs", run_api.runs, name="api_runs"),
+    path("api/v1/projects/<slug:slug>/runs/<int:pk>", run_api.run, name="api_run"),
+    path(
+        "api/v1/projects/<slug:slug>/runs/<int:pk>/cancel",
+        run_api.cancel_run,
+        name="api_cancel_run",
+    ),
+    path("api/v1/projects/<slug:slug>/models", run_api.models, name="api_models"),
+    path(
+        "api/v1/projects/<slug:slug>/models/<int:pk>/use",
+        run_api.use_model,
+        name="api_use_model",
     ),
 ]

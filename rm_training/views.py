@@ -12,17 +12,30 @@ from django.utils.http import quote_etag
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.access import Member, for_members
-from annotation.jobs import UNFINISHED
+from annotation.health import broker_state
+from annotation.jobs import UNFINISHED, JobState
 from annotation.models import Role
 from rm_training.curves import read_curves
 from rm_training.forms import RetrainForm
-from rm_training.models import RewardModel, TrainingRun
-from rm_training.registry import use
+from rm_training.models import RewardModel, TrainingRun, When
+from rm_training.registry import retraining_of
+from rm_training.retraining import reason_for, waiting_for
+from rm_training.run_log import log_of
 from rm_training.run_page import live_run, runs_of
-from rm_training.runs import RunRefusedError, cancel, request_run
+from rm_training.runs import RunRefusedError, cancel, put_to_use, request_run
 
 TRAINERS = (Role.RESEARCHER, Role.ADMIN)
 RUNS_PER_PAGE = 50
+SPEED_AND_REWARDS = ("tokens", "seconds", "reward_mean", "reward_spread")
+METRIC_COLUMNS = (
+    "step",
+    "loss",
+    "accuracy",
+    "learning_rate",
+    "valid1_accuracy",
+    "valid1_loss",
+    *SPEED_AND_REWARDS,
+)
 THEMES = ("light", "dark")
 WIDTHS = ("wide", "narrow")
 
@@ -102,9 +115,7 @@ def run_metrics(member: Member, pk: int) -> HttpResponse:
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="run-{run.pk}.csv"'
     rows = csv.writer(response)
-    rows.writerow(
-        ["step", "loss", "accuracy", "learning_rate", "valid1_accuracy", "valid1_loss"]
-    )
+    rows.writerow(METRIC_COLUMNS)
     for step, values in run.metrics.values_list("step", "values"):
         valid1 = values.get("valid1") or {"counts": {"accuracy": None}, "loss": None}
         rows.writerow(
@@ -115,6 +126,7 @@ def run_metrics(member: Member, pk: int) -> HttpResponse:
                 values["learning_rate"],
                 valid1["counts"]["accuracy"],
                 valid1["loss"],
+                *(values.get(name) for name in SPEED_AND_REWARDS),
             ]
         )
     return response
@@ -125,7 +137,7 @@ def run_metrics(member: Member, pk: int) -> HttpResponse:
 def cancel_run(member: Member, pk: int) -> HttpResponse:
     """Stop a run wherever it stands."""
     run = _run(member, pk)
-    if cancel(run):
+    if cancel(run, user=member.user):
         messages.success(member.request, f"Run {run.pk} was cancelled.")
     else:
         messages.warning(
@@ -139,7 +151,7 @@ def cancel_run(member: Member, pk: int) -> HttpResponse:
 def use_model(member: Member, pk: int) -> HttpResponse:
     """Make a published model the one in use."""
     model = get_object_or_404(RewardModel, project=member.project, pk=pk)
-    use(model)
+    put_to_use(model, user=member.user)
     messages.success(member.request, f"The model of run {model.run_id} is now in use.")
     return redirect("run", member.project.slug, model.run_id)
 
@@ -153,17 +165,27 @@ def _run(member: Member, pk: int) -> TrainingRun:
 
 def _run_context(member: Member, pk: int) -> dict[str, Any]:
     run = _run(member, pk)
-    live = live_run(run)
-    return {"member": member, "run": run, "live": live}
+    return {
+        "member": member,
+        "run": run,
+        "live": live_run(run),
+        "lines": log_of(run),
+        "broker": broker_state() if run.state == JobState.QUEUED else "ok",
+    }
 
 
 def _runs_page(member: Member, form: RetrainForm, *, status: int = 200) -> HttpResponse:
     found = Paginator(runs_of(member.project), RUNS_PER_PAGE)
     page = found.get_page(member.request.GET.get("page"))
+    settings = retraining_of(member.project)
     context = {
         "member": member,
         "page": page,
         "form": form,
+        "settings": settings,
+        "is_on": settings.when != When.OFF,
+        "reason": reason_for(settings),
+        "waiting": waiting_for(settings),
         "unfinished": any(run.state in UNFINISHED for run in page),
     }
     return render(member.request, "rm_training/runs.html", context, status=status)

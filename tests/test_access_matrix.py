@@ -278,6 +278,10 @@ def an_exhibits_figure(cast: Cast) -> Arguments:
     return {**an_exhibit(cast), "theme": "light", "width": "wide"}
 
 
+def a_comparison_figure(cast: Cast) -> Arguments:
+    return {**the_project(cast), "theme": "light", "width": "wide"}
+
+
 def a_picture(cast: Cast) -> Arguments:
     return {**the_project(cast), "picture": "throughput"}
 
@@ -484,6 +488,14 @@ ROWS = {
     # Training runs and reward models
     "runs": row(GET=STAFF),
     "retrain": row(POST=STAFF),
+    "compare_runs": row(GET=STAFF),
+    "compare_figure": row(a_comparison_figure, GET=STAFF),
+    "api_runs": row(GET=api(STAFF), POST=api(STAFF)),
+    "api_run": row(a_run, GET=api(STAFF)),
+    "api_cancel_run": row(a_run, POST=api(STAFF)),
+    "api_models": row(GET=api(STAFF)),
+    "api_use_model": row(a_model, POST=api(STAFF)),
+    "retraining": row(GET=STAFF, POST=STAFF),
     "run": row(a_run, GET=STAFF),
     "run_live": row(a_run, GET=STAFF),
     "cancel_run": row(a_run, POST=STAFF),

@@ -4,6 +4,7 @@
         tides = client.project("tides")
         dataset = tides.freeze(since="2026-06-01", without_labeler=["L-0a1b2c3d"])
         pairs = list(dataset.rows("pairs"))
+        run = tides.train("org/sft-model", dataset=dataset, epochs=1).wait()
 
 It needs httpx and nothing of the site: a notebook elsewhere needs no more than this
 folder, as `ranking/client`. Columns as an Arrow table need pyarrow.
@@ -18,15 +19,18 @@ from ranking.client.errors import (
     NotThereError,
     NotWrittenError,
     RefusedError,
+    RunFailedError,
     UnavailableError,
 )
 from ranking.client.projects import Client, Dataset, Project
+from ranking.client.runs import Model, Run
 
 __all__ = [
     "Client",
     "ClientError",
     "Dataset",
     "FreezeFailedError",
+    "Model",
     "NoLongerThereError",
     "NotAllowedError",
     "NotSignedInError",
@@ -34,5 +38,7 @@ __all__ = [
     "NotWrittenError",
     "Project",
     "RefusedError",
+    "Run",
+    "RunFailedError",
     "UnavailableError",
 ]

@@ -36,6 +36,10 @@ class FreezeFailedError(ClientError):
     """The freeze ended without a dataset."""
 
 
+class RunFailedError(ClientError):
+    """A training run ended without a model."""
+
+
 class NotWrittenError(ClientError):
     """A file is not there: its writing failed, or takes longer than `timeout`."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ranking.client.connection import Connection
 from ranking.client.errors import ClientError, FreezeFailedError
 from ranking.client.files import Download, nobody, when_written
+from ranking.client.runs import Model, Run, paged
 
 if TYPE_CHECKING:
     import pyarrow
@@ -41,14 +42,8 @@ class Project:
 
     def datasets(self) -> Iterator["Dataset"]:
         """The datasets, newest first, asked for page by page."""
-        before: int | None = None
-        while True:
-            page = {"before": before} if before is not None else {}
-            given = self.client.ask("GET", f"{self.address}/datasets", params=page)
-            yield from (Dataset(self, one) for one in given["datasets"])
-            before = given["older"]
-            if before is None:
-                return
+        for given in paged(self.client, f"{self.address}/datasets", "datasets"):
+            yield Dataset(self, given)
 
     def dataset(self, name: str) -> "Dataset":
         """A dataset by its name, `ds-…`. Raises NotThereError."""
@@ -84,6 +79,36 @@ class Project:
         if given["state"] != "done":
             raise FreezeFailedError(given["reason"] or f"It was {given['state']}.")
         return self.dataset(given["dataset"])
+
+    def train(
+        self, base_model: str, *, dataset: "Dataset | None" = None, **config: Any
+    ) -> Run:
+        """Queue a run: on all rankings that count now, or on a dataset.
+
+        `config`: the names of `TrainingConfig`; the others keep their defaults. While
+        the broker is down the run waits for it. The same request while such a run is
+        unfinished gives that run. Raises RefusedError.
+        """
+        body: dict[str, Any] = {"base_model": base_model, "config": config}
+        if dataset is not None:
+            body["dataset"] = dataset.name
+        given = self.client.ask("POST", f"{self.address}/runs", json=body)
+        return Run(self.client, self.address, given)
+
+    def runs(self) -> Iterator[Run]:
+        """The training runs, newest first, asked for page by page."""
+        for given in paged(self.client, f"{self.address}/runs", "runs"):
+            yield Run(self.client, self.address, given)
+
+    def run(self, number: int) -> Run:
+        """A training run by its number. Raises NotThereError."""
+        given = self.client.ask("GET", f"{self.address}/runs/{number}")
+        return Run(self.client, self.address, given)
+
+    def models(self) -> Iterator[Model]:
+        """The published reward models, newest first, asked for page by page."""
+        for given in paged(self.client, f"{self.address}/models", "models"):
+            yield Model(self.client, self.address, given)
 
 
 @dataclass(frozen=True)

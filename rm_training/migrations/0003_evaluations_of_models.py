@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("rm_training", "0001_initial")]
+    dependencies = [("rm_training", "0002_retraining_promotion_and_run_logs")]
 
     operations = [
         migrations.AddField(

@@ -7,6 +7,7 @@ from django import template
 from annotation.jobs import JobState
 from rm_training.curves import HeldOut
 from rm_training.models import TrainingRun
+from rm_training.promotion import points as in_points
 from rm_training.run_page import took
 
 register = template.Library()
@@ -16,6 +17,12 @@ register = template.Library()
 def loss(value: float | None) -> str:
     """0.69314 → "0.693"; undefined → "–"."""
     return "–" if value is None else f"{value:.3f}"
+
+
+@register.filter
+def points(share: float) -> str:
+    """A difference of two shares: 0.0123 → "+1.23 points"."""
+    return in_points(share)
 
 
 @register.filter

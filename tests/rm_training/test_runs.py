@@ -406,7 +406,8 @@ def test_a_killed_worker_is_replaced_and_the_weights_are_those_of_a_quiet_run(
     questions = Questions()
     carry_out(run, questions)
     assert (run.state, run.attempt, run.lost_leases) == ("done", 2, 1)
-    assert questions.asked == STEPS - 4  # goes on from the checkpoint after step 4
+    # It goes on from the checkpoint after step 4; then each of two models is scored.
+    assert questions.asked == STEPS - 4 + 2
     assert weights_of(run.reward_model) == weights_of(quiet)
     assert left_below_model_root(tmp_path) == [
         f"run-{quiet.run_id}-attempt-1",
