@@ -63,6 +63,8 @@ BEHIND_PROXY = env.bool("BEHIND_PROXY", False)
 
 VAR_DIR = Path(env.str("VAR_DIR", "") or BASE_DIR / "var").resolve()
 MODEL_ROOT = VAR_DIR / "models"
+# What clients of `serve_reward_model` must send; empty: nobody is asked.
+SCORE_TOKEN = env.str("RANKWELL_SCORE_TOKEN", "")
 # Files that people send to be imported: bytes as sent, and when unpacked.
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", 2 * 10**9)
 UNPACKED_MAX_BYTES = env.int("UNPACKED_MAX_BYTES", 20 * 10**9)

@@ -11,10 +11,10 @@ from typing import Any, Final, Self
 import torch
 from transformers import PreTrainedModel
 
-from rm_training.batch import pad_rows
+from rm_training.batch import EncodedPrompt, pad_rows
 from rm_training.checkpoint import read_meta
 from rm_training.data import DataError, Message, parse_messages, parse_text
-from rm_training.encoding import Encoder, EncodingError, Limits, template_of
+from rm_training.encoding import Encoded, Encoder, EncodingError, Limits, template_of
 from rm_training.errors import RunError
 from rm_training.loading import load_trained
 from rm_training.manifest import DamagedFolder, verify
@@ -89,18 +89,31 @@ class RewardModel:
         Raises DataError for a prompt that is no text and no list of messages, and
         EncodingError for a response that is too long; nothing is ever cut from one.
         """
-        rows = [
-            self._rows(prompt, texts)
-            for prompt, texts in zip(prompts, responses, strict=True)
-        ]
-        flat = iter(self._rewards([row for of_prompt in rows for row in of_prompt]))
-        return [list(islice(flat, len(of_prompt))) for of_prompt in rows]
+        return self.rewards(
+            [
+                self.encode(prompt, texts)
+                for prompt, texts in zip(prompts, responses, strict=True)
+            ]
+        )
 
-    def _rows(
+    def encode(
         self, prompt: str | Sequence[Message], responses: Sequence[str]
-    ) -> list[tuple[int, ...]]:
+    ) -> EncodedPrompt:
+        """Token ids, as in training. Raises DataError, EncodingError as `score`."""
         messages = parse_messages(prompt if isinstance(prompt, str) else list(prompt))
-        encoded = self.encoder.encode(messages, responses)
+        return self._fitting(self.encoder.encode(messages, responses))
+
+    def encode_rendered(self, text: str, response: str) -> EncodedPrompt:
+        """The same for a prompt whose text a chat template has made already."""
+        return self._fitting(self.encoder.encode_rendered(text, [response]))
+
+    def rewards(self, prompts: Sequence[EncodedPrompt]) -> list[list[float]]:
+        """Rewards of each prompt's responses, in the order given."""
+        rows = [row for prompt in prompts for row in prompt.rows()]
+        flat = iter(self._rewards(rows))
+        return [list(islice(flat, len(prompt.responses))) for prompt in prompts]
+
+    def _fitting(self, encoded: Encoded) -> EncodedPrompt:
         if encoded.too_long:
             index = encoded.too_long[0]
             raise EncodingError(
@@ -108,7 +121,7 @@ class RewardModel:
                 f"prompt {len(encoded.prompt)}; this model takes "
                 f"{self.encoder.limits.max_length} in all"
             )
-        return [encoded.prompt + response for response in encoded.responses]
+        return EncodedPrompt(prompt=encoded.prompt, responses=encoded.responses)
 
     @torch.no_grad()
     def _rewards(self, rows: Sequence[Sequence[int]]) -> list[float]:
