@@ -142,6 +142,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "annotation.tasks.generate_responses": {"queue": "models"},
     "rm_training.tasks.train": {"queue": "models"},
+    "rm_training.tasks.score_file": {"queue": "models"},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
@@ -149,6 +150,10 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-exports": {"task": "ranking.tasks.sweep_exports", "schedule": 600.0},
     "reconcile-training": {"task": "rm_training.tasks.reconcile", "schedule": 10.0},
     "reconcile-files": {"task": "ranking.tasks.reconcile", "schedule": 10.0},
+    "forget-scored-files": {
+        "task": "rm_training.tasks.forget_old_files",
+        "schedule": 3600.0,
+    },
     "forget-old-files": {"task": "ranking.tasks.forget_old_files", "schedule": 3600.0},
 }
 

@@ -29,6 +29,7 @@ NO_PAGES = {
     *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
     *("dashboard_csv", "dashboard_figure", "second_factor_picture"),
     *("generation_progress", "run_live", "file_import_live"),
+    *("scored_file_live", "scored_rewards"),
     *("file_import_csv", "file_import_json"),
     *("dataset_matching", "freezes", "trained_on"),
 }

@@ -217,8 +217,7 @@ def _no_token() -> Refusal:
 
 
 def _refused(refusal: Refusal) -> Response:
-    """{"code", "detail"}, as the site's API says it."""
-    body = {"code": refusal.code, "detail": str(refusal)}
+    body = {"code": refusal.code, "message": str(refusal)}
     response = _json(body, status=refusal.status)
     if refusal.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
