@@ -60,6 +60,7 @@ def listen(address: Address) -> socket.socket:
     try:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind((address.host, address.port))
+        taken.listen(CONNECTIONS)  # who comes before the event loop runs waits
     except OSError:
         taken.close()
         raise
@@ -68,6 +69,11 @@ def listen(address: Address) -> socket.socket:
 
 def serve(service: Service, taken: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT; requests that are held then get their answers."""
+    make_server(service).run(sockets=[taken])
+
+
+def make_server(service: Service) -> uvicorn.Server:
+    """The HTTP server around the application."""
     config = uvicorn.Config(
         make_app(service),
         lifespan="on",
@@ -79,4 +85,4 @@ def serve(service: Service, taken: socket.socket) -> None:
         server_header=False,
         ws="none",
     )
-    uvicorn.Server(config).run(sockets=[taken])
+    return uvicorn.Server(config)

@@ -47,7 +47,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve until told to end. What is wrong with the command ends it at once; a
         model that turns out damaged is not served, and /readyz says so."""
-        token = _token(options["token_file"])
+        file = options["token_file"]
+        token = read_token(file) if file else str(settings.SCORE_TOKEN)
         try:
             self._serve(options, token)
         except ConfigError as error:
@@ -84,10 +85,8 @@ class Command(BaseCommand):
         serve(service, taken)
 
 
-def _token(file: Path | None) -> str:
-    """The token that clients must send; empty: none. Raises CommandError."""
-    if file is None:
-        return str(settings.SCORE_TOKEN)
+def read_token(file: Path) -> str:
+    """The token that clients must send. Raises CommandError."""
     try:
         token = file.read_text().partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:
