@@ -63,6 +63,8 @@ BEHIND_PROXY = env.bool("BEHIND_PROXY", False)
 
 VAR_DIR = Path(env.str("VAR_DIR", "") or BASE_DIR / "var").resolve()
 MODEL_ROOT = VAR_DIR / "models"
+# What clients of `serve_reward_model` must send; empty: nobody is asked.
+SCORE_TOKEN = env.str("RANKWELL_SCORE_TOKEN", "")
 # Files that people send to be imported: bytes as sent, and when unpacked.
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", 2 * 10**9)
 UNPACKED_MAX_BYTES = env.int("UNPACKED_MAX_BYTES", 20 * 10**9)
@@ -141,6 +143,7 @@ CELERY_TASK_ROUTES = {
     "annotation.tasks.generate_responses": {"queue": "models"},
     "rm_training.tasks.train": {"queue": "models"},
     "rm_training.tasks.forget_checkpoints": {"queue": "models"},
+    "rm_training.tasks.score_file": {"queue": "models"},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
@@ -158,6 +161,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "rm_training.tasks.forget_checkpoints",
         "schedule": 3600.0,
         "options": {"expires": 3600.0},
+    },
+    "forget-scored-files": {
+        "task": "rm_training.tasks.forget_old_files",
+        "schedule": 3600.0,
     },
     "forget-old-files": {"task": "ranking.tasks.forget_old_files", "schedule": 3600.0},
 }

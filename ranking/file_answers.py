@@ -1,6 +1,7 @@
 """Answers with a file: whole, in part, or that the reader has it."""
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, Protocol
 
 from django.http import (
     Http404,
@@ -29,6 +30,29 @@ TYPES: Final = {
 def file_answer(
     request: HttpRequest, found: Dataset, choice: Choice, file: Download
 ) -> HttpResponseBase:
+    """A dataset's file as `resumable` answers. Raises OSError."""
+    named = f"{found.name}-{choice.name}"
+    return resumable(request, file, named=named, kind=TYPES[choice.format])
+
+
+class Sendable(Protocol):
+    """A file that never changes, to be sent in any of its parts."""
+
+    @property
+    def sha256(self) -> str:
+        """Of all its bytes."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+
+    def blocks(self, places: range) -> Iterator[bytes]:
+        """These bytes. Raises OSError, at once, where the file cannot be opened."""
+
+
+def resumable(
+    request: HttpRequest, file: Sendable, *, named: str, kind: str
+) -> HttpResponseBase:
     """The file as a browser or a program asks for it: 200, 206, 304 or 416.
 
     Raises OSError.
@@ -38,13 +62,12 @@ def file_answer(
     if known is not None:
         known["Cache-Control"] = "private, no-cache"
         return known
-    named = f"{found.name}-{choice.name}"
     headers = {
         "ETag": etag,
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
         "Content-Disposition": f'attachment; filename="{named}"',
-        "Content-Type": TYPES[choice.format],
+        "Content-Type": kind,
         # Whatever a browser makes of it, it may load and run nothing.
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
@@ -67,7 +90,7 @@ def choice_of(kind: str, format: str, query: QueryDict) -> Choice:
         raise Http404(str(error)) from error
 
 
-def _bytes(request: HttpRequest, file: Download, etag: str) -> HttpResponseBase:
+def _bytes(request: HttpRequest, file: Sendable, etag: str) -> HttpResponseBase:
     """200 with all of them, 206 with those asked for, 416 where there are none such."""
     whole = range(file.size)
     places = None

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -77,7 +78,7 @@ def receive(  # noqa: PLR0913  by keyword only
         file_name=readable(file_name),
     )
     try:
-        job.size = _write(job, pieces)
+        job.size = write_upload(job.path, pieces)
         with transaction.atomic():
             job.save()
             jobs.wake(tasks.import_file, job.pk)
@@ -101,10 +102,11 @@ def waiting(project: Project) -> int:
     return sum(job.is_here for job in found.only("stored_as").order_by("-pk")[:500])
 
 
-def _write(job: FileImport, pieces: Iterable[bytes]) -> int:
-    job.path.parent.mkdir(parents=True, exist_ok=True)
+def write_upload(path: Path, pieces: Iterable[bytes]) -> int:
+    """Write what was sent to a new file; how many bytes. Raises FileTooLarge."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     written = 0
-    with job.path.open("xb") as out:
+    with path.open("xb") as out:
         for piece in pieces:
             written += len(piece)
             if written > settings.UPLOAD_MAX_BYTES:

@@ -126,7 +126,7 @@ def imports(request: Request, slug: str) -> Response:
     if shape not in SHAPES:
         raise Unprocessable(f"what: one of {', '.join(SHAPES)}.")
     columns = _columns(request, shape)
-    pieces, name = _sent(request)
+    pieces, name = sent_file(request)
     try:
         job = receive(
             member.project,
@@ -187,8 +187,8 @@ def _columns(request: Request, shape: str) -> dict[str, str]:
     return columns
 
 
-def _sent(request: Request) -> tuple[Iterator[bytes], str]:
-    """The file in pieces, and its name where a form tells it."""
+def sent_file(request: Request) -> tuple[Iterator[bytes], str]:
+    """The file in pieces, and its name where a form tells it. Raises Unprocessable."""
     if request.content_type.startswith(MultiPartParser.media_type):
         file: UploadedFile[bytes] | None = request.FILES.get("file")
         if file is None:

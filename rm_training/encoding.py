@@ -120,7 +120,13 @@ class Encoder:
 
     def encode(self, messages: Sequence[Message], responses: Sequence[str]) -> Encoded:
         """Token ids of a prompt and its K responses. Raises EncodingError."""
-        prompt, trimmed = self._prompt_ids(messages)
+        return self.encode_rendered(
+            self.template.render(messages, self.tokenizer), responses
+        )
+
+    def encode_rendered(self, text: str, responses: Sequence[str]) -> Encoded:
+        """The same for a prompt whose text the template has made already."""
+        prompt, trimmed = self._prompt_ids(text)
         room = self.limits.max_length - len(prompt)
         encoded = self._response_ids(responses)
         return Encoded(
@@ -137,9 +143,9 @@ class Encoder:
         separately = self._bare_prompt_ids(text) + self._ids(response)
         return self._bare_prompt_ids(text + response) != separately
 
-    def _prompt_ids(self, messages: Sequence[Message]) -> tuple[tuple[int, ...], int]:
+    def _prompt_ids(self, text: str) -> tuple[tuple[int, ...], int]:
         """Ids and the number of tokens trimmed: the oldest, but never a leading BOS."""
-        ids = self._bare_prompt_ids(self.template.render(messages, self.tokenizer))
+        ids = self._bare_prompt_ids(text)
         excess = len(ids) - self.limits.max_prompt_tokens
         if excess <= 0:
             return tuple(ids), 0

@@ -1,11 +1,16 @@
-"""Training runs, when they start by themselves, and the reward models they made."""
+"""Training runs, when they start by themselves, the reward models they made, and files
+that these score."""
 
+from pathlib import Path
+from uuid import uuid4
+
+from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from annotation.jobs import Job
+from annotation.jobs import Job, JobState
 from annotation.models import Project, User
 from ranking.models import Dataset
 
@@ -188,3 +193,63 @@ class Retraining(models.Model):
 
     def __str__(self) -> str:
         return f"retraining of project {self.project_id}"
+
+
+class ScoredFile(Job):
+    """A file of prompts and responses that was sent here, and the job that scores it.
+
+    It lies under a name of our own making until it is scored; then its rewards lie
+    beside that place until somebody deletes them, or they are forgotten.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT)
+    reward_model = models.ForeignKey(
+        RewardModel, on_delete=models.PROTECT, related_name="scored_files"
+    )
+    created_by = models.ForeignKey(
+        User, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    # As the sender called it, for people to read; never a path.
+    file_name = models.CharField(max_length=200, blank=True)
+    stored_as = models.UUIDField(default=uuid4, unique=True, editable=False)
+    sent_bytes = models.BigIntegerField()
+    read_bytes = models.BigIntegerField(default=0)
+    scored = models.PositiveIntegerField(default=0)
+    responses = models.PositiveBigIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)
+    # The first of the refused lines: {"line", "message"}.
+    problems = models.JSONField(default=list)
+    sha256 = models.CharField(max_length=64, blank=True)
+    size = models.PositiveBigIntegerField(default=0)  # bytes of the rewards
+
+    class Meta(Job.Meta):
+        constraints = [
+            *Job.Meta.constraints,
+            models.CheckConstraint(
+                condition=~Q(state="done") | ~Q(sha256=""),
+                name="a_scored_file_has_a_hash",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.file_name or f"file {self.pk}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the file lies and its rewards are written."""
+        return Path(settings.VAR_DIR) / "scored" / self.stored_as.hex
+
+    @property
+    def sent(self) -> Path:
+        """The file as it was sent, until it is scored."""
+        return self.folder / "sent"
+
+    @property
+    def rewards(self) -> Path:
+        """What this attempt writes: one that lost the job writes to another place."""
+        return self.folder / f"rewards-{self.attempt}.jsonl"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether there is a file to download."""
+        return self.state == JobState.DONE and self.rewards.exists()

@@ -11,10 +11,10 @@ from typing import Any, Final, Self
 import torch
 from transformers import PreTrainedModel
 
-from rm_training.batch import pad_rows
+from rm_training.batch import EncodedPrompt, pad_rows
 from rm_training.checkpoint import read_meta
 from rm_training.data import DataError, Message, parse_messages, parse_text
-from rm_training.encoding import Encoder, EncodingError, Limits, template_of
+from rm_training.encoding import Encoded, Encoder, EncodingError, Limits, template_of
 from rm_training.errors import RunError
 from rm_training.loading import load_trained
 from rm_training.manifest import DamagedFolder, verify
@@ -89,18 +89,31 @@ class RewardModel:
         Raises DataError for a prompt that is no text and no list of messages, and
         EncodingError for a response that is too long; nothing is ever cut from one.
         """
-        rows = [
-            self._rows(prompt, texts)
-            for prompt, texts in zip(prompts, responses, strict=True)
-        ]
-        flat = iter(self._rewards([row for of_prompt in rows for row in of_prompt]))
-        return [list(islice(flat, len(of_prompt))) for of_prompt in rows]
+        return self.rewards(
+            [
+                self.encode(prompt, texts)
+                for prompt, texts in zip(prompts, responses, strict=True)
+            ]
+        )
 
-    def _rows(
+    def encode(
         self, prompt: str | Sequence[Message], responses: Sequence[str]
-    ) -> list[tuple[int, ...]]:
+    ) -> EncodedPrompt:
+        """Token ids, as in training. Raises DataError, EncodingError as `score`."""
         messages = parse_messages(prompt if isinstance(prompt, str) else list(prompt))
-        encoded = self.encoder.encode(messages, responses)
+        return self._fitting(self.encoder.encode(messages, responses))
+
+    def encode_rendered(self, text: str, response: str) -> EncodedPrompt:
+        """The same for a prompt whose text a chat template has made already."""
+        return self._fitting(self.encoder.encode_rendered(text, [response]))
+
+    def rewards(self, prompts: Sequence[EncodedPrompt]) -> list[list[float]]:
+        """Rewards of each prompt's responses, in the order given."""
+        rows = [row for prompt in prompts for row in prompt.rows()]
+        flat = iter(self._rewards(rows))
+        return [list(islice(flat, len(prompt.responses))) for prompt in prompts]
+
+    def _fitting(self, encoded: Encoded) -> EncodedPrompt:
         if encoded.too_long:
             index = encoded.too_long[0]
             raise EncodingError(
@@ -108,7 +121,7 @@ class RewardModel:
                 f"prompt {len(encoded.prompt)}; this model takes "
                 f"{self.encoder.limits.max_length} in all"
             )
-        return [encoded.prompt + response for response in encoded.responses]
+        return EncodedPrompt(prompt=encoded.prompt, responses=encoded.responses)
 
     @torch.no_grad()
     def _rewards(self, rows: Sequence[Sequence[int]]) -> list[float]:
@@ -134,45 +147,43 @@ def score_lines(model: RewardModel, lines: Iterable[bytes]) -> Iterator[str]:
     """
     numbered = ((n, line) for n, line in enumerate(lines, start=1) if line.strip())
     while window := list(islice(numbered, LINES_AT_ONCE)):
-        parsed, bad = _parse_window(window)
+        for outcome in score_window(model, window):
+            if isinstance(outcome, BadLine):
+                raise outcome
+            yield outcome
+
+
+def score_window(
+    model: RewardModel, window: Iterable[tuple[int, bytes]]
+) -> list[str | BadLine]:
+    """What becomes of each numbered line, all scored together."""
+    outcomes: list[str | BadLine] = []
+    rows, prompts, places = [], [], []
+    for place, (number, line) in enumerate(window):
         try:
-            yield from _scored(model, [row for _, row in parsed])
-        except (DataError, EncodingError):
-            # Score one by one to say which line it was, after those before it.
-            for number, row in parsed:
-                try:
-                    yield from _scored(model, [row])
-                except (DataError, EncodingError) as error:
-                    raise BadLine(f"line {number}: {error}") from error
-        if bad is not None:
-            raise bad
+            row = _parse_line(line)
+            prompts.append(model.encode(row["prompt"], row["responses"]))
+        except (DataError, EncodingError) as error:
+            bad = BadLine(f"line {number}: {error}")
+            bad.__cause__ = error
+            outcomes.append(bad)
+        else:
+            rows.append(row)
+            places.append(place)
+            outcomes.append("")
+    for place, row, rewards in zip(places, rows, model.rewards(prompts), strict=True):
+        outcomes[place] = _with_rewards(row, rewards, model.bias)
+    return outcomes
 
 
-def _scored(model: RewardModel, rows: Sequence[dict[str, Any]]) -> list[str]:
-    rewards = model.score(
-        [row["prompt"] for row in rows], [row["responses"] for row in rows]
-    )
-    bias, lines = model.bias, []
-    for row, of_row in zip(rows, rewards, strict=True):
-        given = {k: v for k, v in row.items() if k not in ("rewards", "normalised")}
-        given["rewards"] = of_row
-        if bias is not None:
-            given["normalised"] = [reward - bias for reward in of_row]
-        lines.append(json.dumps(given))  # ASCII: safe on any terminal and in any pipe
-    return lines
-
-
-def _parse_window(
-    window: Iterable[tuple[int, bytes]],
-) -> tuple[list[tuple[int, dict[str, Any]]], BadLine | None]:
-    """The rows up to the first bad line, and what is wrong with that one."""
-    parsed: list[tuple[int, dict[str, Any]]] = []
-    for number, line in window:
-        try:
-            parsed.append((number, _parse_line(line)))
-        except DataError as error:
-            return parsed, BadLine(f"line {number}: {error}")
-    return parsed, None
+def _with_rewards(
+    row: Mapping[str, Any], rewards: Sequence[float], bias: float | None
+) -> str:
+    given = {k: v for k, v in row.items() if k not in ("rewards", "normalised")}
+    given["rewards"] = rewards
+    if bias is not None:
+        given["normalised"] = [reward - bias for reward in rewards]
+    return json.dumps(given)  # ASCII: safe on any terminal and in any pipe
 
 
 def _parse_line(line: bytes) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from rm_training import (
     lineage_pages,
     retraining_pages,
     run_api,
+    scoring_api,
+    scoring_pages,
     takedown_pages,
     views,
     withdrawal_pages,
@@ -60,6 +62,45 @@ urlpatterns = [
         "p/<slug:slug>/runs/<int:pk>/evaluation/<slug:exhibit>/<str:theme>-<str:width>.svg",
         evaluation_pages.evaluation_figure,
         name="evaluation_figure",
+    ),
+    path("p/<slug:slug>/scored/", scoring_pages.scored_files, name="scored_files"),
+    path(
+        "p/<slug:slug>/scored/<int:pk>/", scoring_pages.scored_file, name="scored_file"
+    ),
+    path(
+        "p/<slug:slug>/scored/<int:pk>/live/",
+        scoring_pages.scored_file_live,
+        name="scored_file_live",
+    ),
+    path(
+        "p/<slug:slug>/scored/<int:pk>/rewards.jsonl",
+        scoring_pages.scored_rewards,
+        name="scored_rewards",
+    ),
+    path(
+        "p/<slug:slug>/scored/<int:pk>/discard/",
+        scoring_pages.discard_scored_file,
+        name="discard_scored_file",
+    ),
+    path(
+        "api/v1/projects/<slug:slug>/scored",
+        scoring_api.scored_files,
+        name="api_scored_files",
+    ),
+    path(
+        "api/v1/projects/<slug:slug>/scored/<int:pk>",
+        scoring_api.scored_file,
+        name="api_scored_file",
+    ),
+    path(
+        "api/v1/projects/<slug:slug>/scored/<int:pk>/discard",
+        scoring_api.discard_scored_file,
+        name="api_discard_scored_file",
+    ),
+    path(
+        "api/v1/projects/<slug:slug>/scored/<int:pk>/rewards.jsonl",
+        scoring_api.scored_rewards,
+        name="api_scored_rewards",
     ),
     path("p/<slug:slug>/models/<int:pk>/use/", views.use_model, name="use_model"),
     path(

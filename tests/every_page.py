@@ -30,6 +30,7 @@ NO_PAGES = {
     *("dashboard_csv", "dashboard_figure", "second_factor_picture"),
     *("evaluation_json", "evaluation_csv", "evaluation_figure"),
     *("generation_progress", "run_live", "file_import_live"),
+    *("scored_file_live", "scored_rewards"),
     *("file_import_csv", "file_import_json"),
     *("dataset_matching", "freezes", "trained_on"),
 }

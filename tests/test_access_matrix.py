@@ -33,7 +33,7 @@ from ranking.datasets import freeze
 from ranking.models import Dataset, ExportRun, FreezeRun
 from ranking.models.file_imports import FileImport
 from rm_training.evaluation.report import report
-from rm_training.models import RewardModel, TrainingRun
+from rm_training.models import RewardModel, ScoredFile, TrainingRun
 from tests.conftest import make_member, make_prompt
 from tests.ranking.checks import make_check
 from tests.ranking.rows import store_ranking
@@ -301,6 +301,22 @@ def a_model(cast: Cast) -> Arguments:
     return {**the_project(cast), "pk": model.pk}
 
 
+def a_scored_file(cast: Cast) -> Arguments:
+    job = ScoredFile.objects.create(
+        project=cast.project, reward_model_id=a_model(cast)["pk"], sent_bytes=1
+    )
+    return {**the_project(cast), "pk": job.pk}
+
+
+def its_rewards(cast: Cast) -> Arguments:
+    place = a_scored_file(cast)
+    job = ScoredFile.objects.get(pk=place["pk"])
+    ScoredFile.objects.filter(pk=job.pk).update(state="done", sha256="0" * 64, size=2)
+    job.folder.mkdir(parents=True)
+    job.rewards.write_text("{}")
+    return place
+
+
 # --- The table --------------------------------------------------------------------
 
 
@@ -428,6 +444,10 @@ ROWS = {
     "api_cancel_freeze": row(a_freeze, POST=api(STAFF)),
     "api_imports": row(GET=api(ADMINS), POST=api(ADMINS)),
     "api_import_file": row(a_file, GET=api(ADMINS), POST=api(ADMINS)),
+    "api_scored_files": row(GET=api(STAFF), POST=api(STAFF)),
+    "api_scored_file": row(a_scored_file, GET=api(STAFF)),
+    "api_scored_rewards": row(its_rewards, GET=api(STAFF)),
+    "api_discard_scored_file": row(a_scored_file, POST=api(STAFF)),
     "api_undo_import": row(an_import, GET=api(ADMINS), POST=api(ADMINS)),
     "api_take_down": row(POST=api(ADMINS)),
     "api_forget": row(POST=api(ADMINS)),
@@ -505,6 +525,11 @@ ROWS = {
     "evaluation_json": row(an_evaluated_run, GET=STAFF),
     "evaluation_csv": row(an_exhibit, GET=STAFF),
     "evaluation_figure": row(an_exhibits_figure, GET=STAFF),
+    "scored_files": row(GET=STAFF, POST=STAFF),
+    "scored_file": row(a_scored_file, GET=STAFF),
+    "scored_file_live": row(a_scored_file, GET=STAFF),
+    "scored_rewards": row(its_rewards, GET=STAFF),
+    "discard_scored_file": row(a_scored_file, POST=STAFF),
 }
 
 # --- The tests --------------------------------------------------------------------

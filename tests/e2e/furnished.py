@@ -34,7 +34,12 @@ from ranking.models import RankingStatus
 from ranking.models.file_imports import FileImport
 from ranking.summaries import lock_and_summarize
 from rm_training.config import TrainingConfig
-from rm_training.models import RewardModel, TrainingMetric, TrainingRun
+from rm_training.models import (
+    RewardModel,
+    ScoredFile,
+    TrainingMetric,
+    TrainingRun,
+)
 from tests.conftest import make_member, make_prompt
 from tests.ranking.checks import GOLD, make_check
 from tests.ranking.rows import store_ranking
@@ -124,6 +129,7 @@ def furnish(cast: Cast) -> dict[str, dict[str, Any]]:
         "dataset_diff": dataset,
         "dataset_runs": dataset,
         "run": {"pk": run.pk},
+        "scored_file": {"pk": run.reward_model.scored_files.get().pk},
     }
 
 
@@ -294,7 +300,7 @@ def _train(cast: Cast) -> TrainingRun:
         TrainingMetric.objects.create(
             run=run, attempt=1, step=step, values=_measured(step)
         )
-    RewardModel.objects.create(
+    model = RewardModel.objects.create(
         project=cast.project,
         run=run,
         folder=f"reward-models/{LONG_WORD}",
@@ -305,6 +311,20 @@ def _train(cast: Cast) -> TrainingRun:
             "notes": ["few prompts: some were moved"],
         },
         in_use=True,
+    )
+    ScoredFile.objects.create(
+        project=cast.project,
+        reward_model=model,
+        created_by=cast.user("researcher"),
+        file_name=f"{LONG_WORD}.jsonl",
+        sent_bytes=9_000,
+        state=JobState.DONE,
+        finished_at=Now(),
+        scored=2,
+        responses=9,
+        refused=1,
+        problems=[{"line": 2, "message": f"no JSON at column 7 of {LONG_WORD}"}],
+        sha256="0" * 64,
     )
     return run
 

@@ -8,7 +8,12 @@ from django.db import connection
 from annotation.models import ProblemReport, Project, Prompt, Purpose, Response, Skip
 from annotation.queue import open_slots
 from ranking.models import Dataset, Draft, RefusedSubmission
-from rm_training.models import RewardModel, TrainingMetric, TrainingRun
+from rm_training.models import (
+    RewardModel,
+    ScoredFile,
+    TrainingMetric,
+    TrainingRun,
+)
 from tests.ranking.rows import store_ranking
 from tests.security.test_blindness import FIRST_KEY, SENTINEL
 from tests.test_access_matrix import Cast
@@ -92,6 +97,9 @@ def what_others_did(cast: Cast, prompt: Prompt) -> None:
         project=cast.project, dataset=frozen, base_model=SENTINEL, config={}
     )
     TrainingMetric.objects.create(run=run, attempt=1, step=1, values={"r": SENTINEL})
-    RewardModel.objects.create(
+    model = RewardModel.objects.create(
         project=cast.project, run=run, folder=SENTINEL, manifest_sha256="", metrics={}
+    )
+    ScoredFile.objects.create(
+        project=cast.project, reward_model=model, file_name=SENTINEL, sent_bytes=1
     )
