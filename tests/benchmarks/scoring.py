@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from transformers import LlamaConfig, LlamaForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from rm_training.encoding import template_of
 from rm_training.manifest import publishing
@@ -86,7 +86,8 @@ def make_model(folder: Path) -> None:
     """Publishes an untrained Llama: hidden 256, 4 layers, as a reward model."""
     tokenizer: Any = make_tokenizer()
     tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
-    config = LlamaConfig(
+    config = AutoConfig.for_model(
+        "llama",
         vocab_size=8192,
         hidden_size=256,
         intermediate_size=688,
@@ -103,7 +104,7 @@ def make_model(folder: Path) -> None:
         "encoding": {"max_length": 2048, "max_prompt_tokens": 1024},
     }
     with publishing(folder) as partial:
-        LlamaForSequenceClassification(config).save_pretrained(partial)
+        AutoModelForSequenceClassification.from_config(config).save_pretrained(partial)
         tokenizer.save_pretrained(partial)
         (partial / "meta.json").write_text(json.dumps(meta))
 
