@@ -19,13 +19,13 @@ from django.db.models.functions import Now
 from annotation import jobs
 from annotation.jobs import UNFINISHED, JobState
 from annotation.models import Project, User
+from ranking.export.store import Blocks
 from ranking.file_imports import readable, write_upload
 from rm_training import tasks
 from rm_training.models import RewardModel, ScoredFile
 
 KEPT_FOR: Final = timedelta(days=30)
 MOST_WAITING: Final = 20  # files of one project that wait to be scored
-BLOCK: Final = 2**16
 
 
 class ScoringRefusedError(Exception):
@@ -93,16 +93,8 @@ class RewardsFile:
     def blocks(self, places: range) -> Iterator[bytes]:
         """These bytes. Raises OSError, at once, where the file cannot be opened."""
         file = self.path.open("rb")
-
-        def read() -> Iterator[bytes]:
-            with file:
-                file.seek(places.start)
-                left = len(places)
-                while left and (block := file.read(min(BLOCK, left))):
-                    left -= len(block)
-                    yield block
-
-        return read()
+        file.seek(places.start)
+        return Blocks(file, len(places))
 
 
 def rewards_of(job: ScoredFile) -> RewardsFile | None:

@@ -72,7 +72,7 @@ class _Disk:
         """As `Store`."""
         file = (self._root / name).open("rb")
         file.seek(places.start)
-        return _Blocks(file, len(places))
+        return Blocks(file, len(places))
 
     def remove(self, place: str) -> None:
         """As `Store`."""
@@ -111,7 +111,7 @@ class _Bucket:
         wanted = f"bytes={places.start}-{places.stop - 1}"
         with _server_errors():
             body = self._bucket.Object(name).get(Range=wanted)["Body"]
-        return _Blocks(body, len(places))
+        return Blocks(body, len(places))
 
     def remove(self, place: str) -> None:
         """As `Store`."""
@@ -139,7 +139,7 @@ def _server_errors() -> Iterator[None]:
         raise OSError(f"the store does not answer: {error}") from error
 
 
-class _Blocks:
+class Blocks:
     """So many bytes from where the file stands; closed at their end, or before."""
 
     def __init__(self, file: Any, left: int) -> None:

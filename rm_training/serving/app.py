@@ -93,8 +93,8 @@ class Service:
         """`POST /get_reward`, for OpenRLHF's --remote_rm_url.
 
         {"query": [text], "prompts": [text], "labels": [any]} → {"rewards", "scores",
-        "extra_logs"}: what its SingleTurnAgentExecutor sends and reads (versions 0.6 to
-        0.9). Both are raw rewards, and there is nothing more to log.
+        "extra_logs"}: what its SingleTurnAgentExecutor, and the remote_rm_fn of version
+        0.6, send and read. Both are raw rewards, and there is nothing more to log.
         """
         rewards = await self.batcher.score(read_remote(raw, self.limits))
         flat = [reward for [reward] in rewards]

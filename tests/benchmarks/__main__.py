@@ -15,11 +15,13 @@ from tests.benchmarks import (
     importing,
     looking,
     reporting,
+    scoring,
 )
 from tests.benchmarks.figures import Figure, table
 
 FEW = cycle.Size(rounds=2, cycles=2, logged=2, trips=20)
 FEW_BESIDE = beside_label_studio.Size(rounds=1, cycles=2, logged=1)
+FEW_SCORED = scoring.Size(rounds=1, clients=4, requests=1)
 FEW_PROMPTS = 2_000
 
 
@@ -56,6 +58,9 @@ BENCHMARKS: dict[str, Callable[[bool], bool]] = {
         consensus.measure(consensus.BESIDE_CHOIX, rounds=1)
         if few
         else consensus.measure()
+    ),
+    scoring.NAME: lambda few: _missed(
+        scoring.measure(FEW_SCORED if few else scoring.Size())
     ),
 }
 

@@ -126,4 +126,6 @@ NOTHING_TO_WRITE = {
     *("start_file_import", "discard_file_import"),  # forms of a button each
     *("dataset_file", "api_dataset_file"),  # no body: the address says it all
     *("api_imports", "api_import_file"),  # the body is the file, whatever it holds
+    *("scored_files", "api_scored_files"),
+    *("discard_scored_file", "api_discard_scored_file"),
 }
