@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rm_training.card import model_card
 from rm_training.config import TrainingConfig
 from rm_training.errors import RunError
 from rm_training.listener import Evaluation
@@ -33,7 +32,6 @@ from rm_training.manifest import (
 )
 
 META: Final = "meta.json"
-LOG: Final = "training_log.jsonl"
 STATE: Final = "trainer_state.json"
 
 
@@ -45,14 +43,14 @@ def publish(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     *,
-    files: Mapping[str, str],
+    papers: Mapping[str, str],
     out: Path,
     check: Callable[[Path], None],
 ) -> None:
     """Writes the reward model to `out` in one atomic step, or not at all.
 
-    save_pretrained's config, safetensors and tokenizer (with the chat template), the
-    texts of `files` by name, and manifest.json. `check` is called with the folder
+    save_pretrained's config, safetensors and tokenizer (with the chat template), plus
+    the papers (texts by file name) and manifest.json. `check` is called with the folder
     before it gets its name, and refuses it by raising.
 
     Raises OutputRefused; CheckpointError where the disk refuses.
@@ -61,20 +59,9 @@ def publish(
         with quiet_transformers():
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-        for name, text in files.items():
+        for name, text in papers.items():
             (folder / name).write_text(text)
         check(folder)
-
-
-def meta_files(
-    meta: Mapping[str, Any], log: Iterable[Mapping[str, Any]]
-) -> dict[str, str]:
-    """What a reward model's folder says of it: meta.json, its card, the run's log."""
-    return {
-        META: json.dumps(meta, indent=2, sort_keys=True) + "\n",
-        LOG: "".join(json.dumps(entry) + "\n" for entry in log),
-        "README.md": model_card(meta),
-    }
 
 
 def read_meta(folder: Path) -> dict[str, Any]:

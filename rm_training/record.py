@@ -1,6 +1,8 @@
-"""meta.json: what a reward model was made of and what it is worth."""
+"""The papers of a reward model: what it was made of and what it is worth."""
 
+import json
 import platform
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,25 @@ import tokenizers
 import torch
 import transformers
 
-from rm_training.checkpoint import Progress
+from rm_training.card import model_card
+from rm_training.checkpoint import META, Progress
 from rm_training.encoding import PINNED_DATE
 from rm_training.listener import Evaluation
 from rm_training.preparation import PreparedRun
 
 SCHEMA_VERSION = 1
+LOG = "training_log.jsonl"
+
+
+def papers_of(
+    meta: Mapping[str, Any], log: Iterable[Mapping[str, Any]]
+) -> dict[str, str]:
+    """Files that lie beside the weights, by name; equal runs give equal bytes."""
+    return {
+        META: json.dumps(meta, indent=2, sort_keys=True) + "\n",
+        LOG: "".join(json.dumps(entry) + "\n" for entry in log),
+        "README.md": model_card(meta),
+    }
 
 
 def meta_of(

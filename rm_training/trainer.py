@@ -15,7 +15,6 @@ from rm_training.checkpoint import (
     copied,
     learnt,
     load_learnt,
-    meta_files,
     publish,
     resume,
 )
@@ -42,7 +41,7 @@ from rm_training.manifest import check_output, discard_partials
 from rm_training.memory import merge_adapters, trainable
 from rm_training.network import moved, rewards_of_prompts, rewards_of_rows
 from rm_training.preparation import PreparedRun, prepare
-from rm_training.record import meta_of
+from rm_training.record import meta_of, papers_of
 from rm_training.schedule import learning_rate, prompts_of_step
 from rm_training.step_sums import StepSums, sums_of_pass
 
@@ -86,7 +85,7 @@ def train(
         publish(
             run.model,
             run.tokenizer,
-            files=meta_files(meta, progress.log),
+            papers=papers_of(meta, progress.log),
             out=out,
             check=lambda folder: _check_reload(run, folder),
         )

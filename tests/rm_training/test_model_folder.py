@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rm_training.checkpoint import CheckpointError, meta_files, publish
+from rm_training.checkpoint import CheckpointError, publish
 from rm_training.listener import TrainingResult
 from rm_training.manifest import (
     DamagedFolder,
@@ -18,6 +18,7 @@ from rm_training.manifest import (
     publishing,
     verify,
 )
+from rm_training.record import papers_of
 from rm_training.scoring import RewardModel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,7 +138,7 @@ def test_a_disk_that_refuses_is_one_clear_error_and_leaves_nothing(
         publish(
             reward_model.model,
             reward_model.encoder.tokenizer,
-            files=meta_files(reward_model.meta, log=[]),
+            papers=papers_of(reward_model.meta, log=[]),
             out=tmp_path / "rm",
             check=full,
         )
