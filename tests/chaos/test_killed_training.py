@@ -3,7 +3,7 @@
 import contextlib
 import json
 import random
-import shutil
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -66,41 +66,27 @@ def wait_for_checkpoint(out: Path, step: int) -> None:
         time.sleep(0.001)
 
 
-def test_a_run_that_is_killed_three_times_ends_in_the_same_bytes(
+def test_a_run_that_is_killed_twice_ends_in_the_same_bytes(
     data: Path, sft: Path, whole: Path, tmp_path: Path
 ) -> None:
     """The weights, the record and the log of every step and evaluation."""
     out, draw = tmp_path / "rm", random.Random(13)
-    for step in (4, 14, 26):
+    for step in (6, 22):
         with running("manage.py", *command(data, sft, out, *FLAGS)):
             wait_for_checkpoint(out, step)
             time.sleep(draw.uniform(0, 0.1))  # anywhere in a step, or in a write
         assert not out.exists()
-    printed = finish(start("manage.py", *command(data, sft, out, *FLAGS)))
-    assert "40 steps" in printed
+    last = start("manage.py", *command(data, sft, out, *FLAGS))
+    printed, told = last.communicate(timeout=240)
+    assert "40 steps" in printed, told
+    resumed = re.search(r"resumed after step (\d+)", told)
+    assert resumed, "it began anew: then equal bytes show nothing"
+    assert int(resumed[1]) >= 20
     assert (out / "manifest.json").read_bytes() == (
         whole / "manifest.json"
     ).read_bytes()
     steps = [entry["step"] for entry in log_of(out) if "split" not in entry]
     assert steps == list(range(1, 41))
-
-
-def test_without_its_checkpoints_a_killed_run_would_begin_anew(
-    data: Path, sft: Path, tmp_path: Path
-) -> None:
-    """The negative control: what the resume finds is what makes it short."""
-    out = tmp_path / "rm"
-    with running("manage.py", *command(data, sft, out, *FLAGS)):
-        wait_for_checkpoint(out, 20)
-    kept = tmp_path / "kept"
-    shutil.copytree(checkpoints_of(out), checkpoints_of(kept))
-    shutil.rmtree(checkpoints_of(out))
-    anew = start("manage.py", *command(data, sft, out, *FLAGS))
-    _, told = anew.communicate(timeout=240)
-    assert "resumed after step" not in told
-    resumed = start("manage.py", *command(data, sft, kept, *FLAGS))
-    _, told = resumed.communicate(timeout=240)
-    assert "resumed after step" in told
 
 
 def test_accelerate_launch_resumes_a_killed_run_in_two_processes(
