@@ -42,11 +42,9 @@ class RetrainForm(forms.Form):
         help_text="The peak; it warms up over 3 % of the steps and falls to a tenth.",
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
-    lora_rank = forms.TypedChoiceField(
+    lora_rank = forms.ChoiceField(
         label="What learns",
         required=False,
-        coerce=int,
-        empty_value=DEFAULTS.lora_rank,
         initial=DEFAULTS.lora_rank,
         choices=[
             (0, "All weights"),
@@ -136,6 +134,10 @@ class RetrainForm(forms.Form):
     def setting_fields(self) -> list[forms.BoundField]:
         """How it learns; the defaults are good."""
         return [self[name] for name in SETTINGS]
+
+    def clean_lora_rank(self) -> int:
+        """As a number; 0: all weights learn."""
+        return int(self.cleaned_data["lora_rank"] or 0)
 
     def clean_dataset(self) -> Dataset | None:
         """The chosen dataset; None: freeze now."""
