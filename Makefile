@@ -17,6 +17,8 @@ PORT ?= 8000
 # pip's options here to choose one: make install TORCH="OPTIONS torch==2.13.0"
 TORCH ?= torch==2.13.0
 export FUZZ_SECONDS
+# Hundreds of processes start in the tests: each would compile the whole project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo test lint chaos bench fuzz fuzz-queue browser lock
 .DEFAULT_GOAL := install

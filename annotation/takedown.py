@@ -16,6 +16,7 @@ from annotation.models import (
     Assignment,
     AssignmentState,
     ProblemReport,
+    Project,
     Prompt,
     Response,
     Skip,
@@ -63,6 +64,19 @@ def erase_prompt(prompt: Prompt, *, reason: str, user: User | None) -> bool:
     blank_skips(Skip.objects.filter(assignment__prompt=prompt))
     blank_reports(ProblemReport.objects.filter(assignment__prompt=prompt))
     return True
+
+
+def copies_of(prompt: Prompt) -> QuerySet[Prompt]:
+    """The same line in other projects, by a copy of the project or a second import,
+    where it still has its texts: taking it down here leaves them there."""
+    elsewhere = Project.objects.exclude(pk=prompt.project_id)
+    return Prompt.objects.filter(
+        # Both columns of the index by which a project finds its prompts.
+        project__in=list(elsewhere.values_list("pk", flat=True)),
+        external_id=prompt.external_id,
+        line_sha256=prompt.line_sha256,
+        takedown__isnull=True,
+    ).select_related("project")
 
 
 def lock_rows(assignments: QuerySet[Assignment]) -> list[int]:

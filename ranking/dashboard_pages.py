@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils.html import format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
@@ -166,11 +167,20 @@ class HeatRow:
     @property
     def html(self) -> SafeString:
         """The cells. As a template's loop they took longer than the rest of a page."""
-        return format_html_join(
-            "",
-            '<td class="{}">{}<small>{}</small></td>',
-            ((c.colour, c.share, c.n) if c else ("none", "", "") for c in self.cells),
-        )
+        drawn = [
+            _drawn(c.colour, c.share, c.n) if c else UNCOMPARED for c in self.cells
+        ]
+        return SafeString("".join(drawn))
+
+
+@lru_cache(maxsize=4096)
+def _drawn(colour: str, share: str, n: str) -> SafeString:
+    """A cell; kept, for each stands on both sides of the diagonal, and on the page that
+    refreshes itself."""
+    return format_html('<td class="{}">{}<small>{}</small></td>', colour, share, n)
+
+
+UNCOMPARED: Final = _drawn("none", "", "")
 
 
 def _coloured(cell: Cell, middle: float) -> Coloured:

@@ -119,8 +119,8 @@ def latest_and_beside(
     Of withdrawn labelers nothing counts, except for `even_of`, one of them.
     """
     withdrawn = withdrawn_labelers(project)
-    own = worked.only(matching(worked, filters, withdrawn - {even_of}))
-    latest = own.latest(most)
+    own = matching(worked, filters, withdrawn - {even_of})
+    latest = worked.latest(most, among=own)
     beside = _counting(worked, withdrawn) & np.isin(worked.prompt, latest.prompt)
     return latest, worked.only(beside)
 

@@ -81,14 +81,15 @@ class Worked:
         """Where the mask holds, or the rows of these numbers in their order."""
         return Worked(*(getattr(self, f.name)[rows] for f in fields(self)))
 
-    def latest(self, most: int) -> "Worked":
-        """Of each labeler the latest `most`, of two of one moment the later key; in the
-        order of the keys."""
-        order = np.lexsort([-self.ranking, -self.submitted.astype(np.int64)])
-        order = order[np.argsort(self.labeler[order], kind="stable")]
-        labeler = self.labeler[order]
+    def latest(self, most: int, among: BoolArray) -> "Worked":
+        """Of each labeler the latest `most` of these rows, of two of one moment the
+        later key; in the order of the keys."""
+        rows = np.flatnonzero(among)
+        ranking, submitted = self.ranking[rows], self.submitted[rows]
+        order = np.lexsort([-ranking, -submitted.astype(np.int64), self.labeler[rows]])
+        labeler = self.labeler[rows[order]]
         starts = np.searchsorted(labeler, labeler)
-        kept = order[np.arange(len(order)) - starts < most]
+        kept = rows[order[np.arange(len(order)) - starts < most]]
         return self.only(kept[np.argsort(self.ranking[kept])])
 
 

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 from annotation.access import Member, for_members
 from annotation.forgetting import opens_more
 from annotation.models import Membership, Prompt, Role
+from annotation.takedown import copies_of
 from ranking.holdings import Holding, datasets_with_labeler, datasets_with_prompt
 from ranking.models import Ranking
 from ranking.takedown import forget, take_down
@@ -59,7 +60,7 @@ def take_prompt_down(member: Member, pk: int) -> HttpResponseBase:
     if posted is None or not form.is_valid():
         rankings = Ranking.objects.filter(assignment__prompt=prompt)
         context = _touched(member, datasets_with_prompt(prompt), rankings)
-        context |= {"prompt": prompt, "form": form}
+        context |= {"prompt": prompt, "form": form} | _copies(member, prompt)
         return _page(member, "rm_training/takedown.html", context, form)
     done = take_down(prompt, reason=form.cleaned_data["reason"], user=member.user)
     if done.is_new:
@@ -105,6 +106,15 @@ def forget_labeler(member: Member, membership_id: int) -> HttpResponseBase:
     else:
         messages.info(member.request, "They were forgotten before. Nothing changed.")
     return redirect("members", member.project.slug)
+
+
+def _copies(member: Member, prompt: Prompt) -> dict[str, object]:
+    """Where else its texts stand: by name what this admin runs, of others how many."""
+    copies = list(copies_of(prompt))
+    admins = Membership.objects.filter(user=member.user, role=Role.ADMIN)
+    own = set(admins.values_list("project", flat=True))
+    mine = [copy for copy in copies if copy.project_id in own]
+    return {"copies": mine, "other_copies": len(copies) - len(mine)}
 
 
 def _touched(

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from annotation.models import TOMBSTONE, Membership, Project, Prompt
+from annotation.models import TOMBSTONE, Membership, Project, Prompt, Role
 from ranking.datasets import freeze
 from ranking.models import Dataset
 from rm_training.models import RewardModel, TrainingRun
-from tests.conftest import make_prompt
+from tests.conftest import make_member, make_prompt
 from tests.ranking.rows import store_ranking
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +51,29 @@ def test_the_takedown_page_lists_what_is_touched(
     assert Dataset.objects.get().name in page
     assert "Model of run" in page
     assert "in use" in page
+
+
+def test_copies_in_other_projects_are_named_until_they_are_taken_down_too(
+    prompt: Prompt, admin: Membership, stranger: Membership, signed_in: SignedIn
+) -> None:
+    address = f"/p/tides/prompts/{prompt.pk}/take-down/"
+    browser = signed_in(admin)
+    assert "in other projects" not in words(browser.get(address))
+    copied = Project.objects.create(slug="copied", title="Copied tides")
+    make_member(copied, "admin", Role.ADMIN)
+    for project in (copied, stranger.project):
+        make_prompt(project)
+    neighbour = Project.objects.create(slug="neighbour", title="Neighbour")
+    Prompt.objects.filter(pk=make_prompt(neighbour).pk).update(line_sha256="1" * 64)
+    page = words(browser.get(address))
+    assert "Copied tides" in page
+    assert "1 project that you do not run" in page
+    assert "Elsewhere" not in page
+    assert "Neighbour" not in page  # another text under the same id
+    mine = copied.prompt_set.get()
+    sent = {"reason": "A person is named.", "confirmed": "p1"}
+    browser.post(f"/p/copied/prompts/{mine.pk}/take-down/", sent)
+    assert "Copied tides" not in words(browser.get(address))
 
 
 def test_another_id_takes_nothing_down(
