@@ -32,7 +32,6 @@ from rm_training.manifest import (
 )
 
 META: Final = "meta.json"
-LOG: Final = "training_log.jsonl"
 STATE: Final = "trainer_state.json"
 
 

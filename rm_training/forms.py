@@ -11,7 +11,10 @@ from rm_training.registry import base_models
 
 DEFAULTS = TrainingConfig()
 LARGEST_SEED = 2**31 - 1
-SETTINGS = ("epochs", "lr", "prompts_per_step", "max_steps", "seed")
+SETTINGS = (
+    *("epochs", "lr", "lora_rank", "prompts_per_step", "max_steps", "patience"),
+    *("labels", "ties", "loss", "seed"),
+)
 
 
 class RetrainForm(forms.Form):
@@ -39,6 +42,17 @@ class RetrainForm(forms.Form):
         help_text="The peak; it warms up over 3 % of the steps and falls to a tenth.",
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
+    lora_rank = forms.ChoiceField(
+        label="What learns",
+        required=False,
+        initial=DEFAULTS.lora_rank,
+        choices=[
+            (0, "All weights"),
+            (16, "Adapters of rank 16 (LoRA)"),
+            (64, "Adapters of rank 64 (LoRA)"),
+        ],
+        help_text="Adapters need less memory, and a learning rate near 1e-4.",
+    )
     prompts_per_step = forms.IntegerField(
         label="Prompts per step",
         min_value=1,
@@ -52,6 +66,40 @@ class RetrainForm(forms.Form):
         min_value=1,
         max_value=10_000_000,
         help_text="Empty: as many as the epochs take.",
+    )
+    patience = forms.IntegerField(
+        label="Stop early after",
+        required=False,
+        min_value=0,
+        max_value=1000,
+        initial=DEFAULTS.patience,
+        help_text="Held-out evaluations in a row without a better one. 0: never.",
+    )
+    labels = forms.ChoiceField(
+        label="Several labelers",
+        required=False,
+        initial=DEFAULTS.labels,
+        choices=[
+            ("each", "Learn every order"),
+            ("share", "Learn the share per pair"),
+        ],
+        help_text="The share who prefer a response is a soft label.",
+    )
+    ties = forms.ChoiceField(
+        required=False,
+        initial=DEFAULTS.ties,
+        choices=[("drop", "Teach nothing"), ("soft", "Half a win each way")],
+        help_text="Accuracy never counts them.",
+    )
+    loss = forms.ChoiceField(
+        label="Loss",
+        required=False,
+        initial=DEFAULTS.loss,
+        choices=[
+            ("prompt_mean", "Prompts count the same"),
+            ("pair_mean", "Pairs count the same"),
+        ],
+        help_text="Nine responses have six times as many pairs as four.",
     )
     seed = forms.IntegerField(
         min_value=0,
@@ -87,6 +135,10 @@ class RetrainForm(forms.Form):
         """How it learns; the defaults are good."""
         return [self[name] for name in SETTINGS]
 
+    def clean_lora_rank(self) -> int:
+        """As a number; 0: all weights learn."""
+        return int(self.cleaned_data["lora_rank"] or 0)
+
     def clean_dataset(self) -> Dataset | None:
         """The chosen dataset; None: freeze now."""
         name = self.cleaned_data["dataset"]
@@ -95,7 +147,11 @@ class RetrainForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """The settings as one checked TrainingConfig, under `config`."""
         cleaned = super().clean() or {}
-        given = {name: cleaned[name] for name in SETTINGS if name in cleaned}
+        given = {
+            name: cleaned[name]
+            for name in SETTINGS
+            if cleaned.get(name) not in (None, "")
+        }
         try:
             cleaned["config"] = TrainingConfig.from_dict(given)
         except ConfigError as error:

@@ -52,6 +52,23 @@ def write_rows(path: Path, rows: list[Record]) -> Path:
     return path
 
 
+def export_rows(found: dict[str, list[Record]]) -> list[Record]:
+    """Lines of the rankings export, as training reads them."""
+    prompts = {row["id"]: row for row in prompt_rows(found)}
+    return [
+        {
+            "prompt_id": ranking["prompt_id"],
+            "prompt": prompts[ranking["prompt_id"]]["prompt"],
+            "responses": prompts[ranking["prompt_id"]]["responses"],
+            "ranks": [
+                ranking["ranks"][response["id"]]
+                for response in prompts[ranking["prompt_id"]]["responses"]
+            ],
+        }
+        for ranking in found["ranking"]
+    ]
+
+
 def pandalm_files(
     tmp_path: Path, name: str = "pandalm_k4_5_rankings.jsonl.gz"
 ) -> tuple[Path, Path]:

@@ -265,6 +265,16 @@ def test_retrain_queues_a_run_and_goes_to_its_page(
     )
 
 
+def test_retrain_takes_adapters_soft_labels_and_an_early_stop(
+    ranked: Project, researcher: Membership, signed_in: SignedIn
+) -> None:
+    chosen = {"lora_rank": "16", "patience": "3", "labels": "share", "ties": "soft"}
+    retrain(signed_in(researcher), **chosen, loss="pair_mean", lr="1e-4")
+    config = TrainingConfig.from_dict(TrainingRun.objects.get().config)
+    assert (config.lora_rank, config.patience, config.lr) == (16, 3, 1e-4)
+    assert (config.labels, config.ties, config.loss) == ("share", "soft", "pair_mean")
+
+
 def test_retrain_takes_a_frozen_dataset(
     ranked: Project, alice: Membership, researcher: Membership, signed_in: SignedIn
 ) -> None:
@@ -286,6 +296,9 @@ def test_retrain_takes_a_frozen_dataset(
         ("lr", "2", "less than or equal to 1"),
         ("seed", "-1", "greater than or equal to 0"),
         ("max_steps", "x", "whole number"),
+        ("lora_rank", "17", "Select a valid choice"),
+        ("patience", "-1", "greater than or equal to 0"),
+        ("labels", "none", "Select a valid choice"),
     ],
 )
 @pytest.mark.usefixtures("ranked")

@@ -1,9 +1,9 @@
 """`train_reward_model --data` and `score` as a person calls them."""
 
 import dataclasses
-import gzip
 import io
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from rm_training.management.commands.train_reward_model import (
     summary,
 )
 from rm_training.trainer import train
+from tests.pandalm import export_rows, records, write_rows
 from tests.preferences import polite_preferences, write_rankings
-from tests.real_data import real_data
 
 FLAGS = ["--device", "cpu", "--lr", "0.003", "--prompts-per-step", "8", "--epochs=2"]
 
@@ -67,6 +67,7 @@ def test_training_on_an_export_prints_the_accuracy_with_its_n(
     ("flags", "code", "reason"),
     [
         (["--epochs", "0"], 2, "epochs must be"),
+        (["--seeds", "0"], 2, "seeds must be"),
         (["--device", "abacus"], 2, "unknown to torch"),
         (["--data", "nowhere"], 1, "there is no file or folder nowhere"),
         (["--base", "./nowhere"], 1, "there is no model directory ./nowhere"),
@@ -95,6 +96,36 @@ def test_every_setting_of_the_config_is_an_option() -> None:
     required = ["--data", "d", "--base", "b", "--out", "o"]
     parsed = vars(parser.parse_args([*required, "--seed", "5", "--ties", "soft"]))
     assert config_of(parsed) == TrainingConfig(seed=5, ties="soft")
+
+
+def test_of_several_seeds_the_best_on_valid1_is_kept_and_the_spread_told(
+    tiny_sft: Path, tmp_path: Path
+) -> None:
+    export, out = write_export(tmp_path / "export"), tmp_path / "rm"
+    arguments = ["--data", str(export), "--base", str(tiny_sft), "--out", str(out)]
+    few = [*FLAGS, "--max-steps=3", "--seeds=3", "--seed=5"]
+    # As a killed call leaves it: seed 6 is there already, and is not trained again.
+    kept = tmp_path / "rm.seeds" / "seed-6"
+    call(train_reward_model, *arguments[:5], str(kept), *few[:-2], "--seed=6")
+    before = (kept / "manifest.json").stat().st_mtime_ns
+    printed = call(train_reward_model, *arguments, *few)
+
+    found = {}
+    for folder in (out, *(tmp_path / "rm.seeds").glob("seed-?")):
+        meta = json.loads((folder / "meta.json").read_text())
+        found[meta["seed"]] = (folder, meta["metrics"])
+    assert sorted(found) == [5, 6, 7]
+    shares = [found[seed][1]["valid1"]["counts"]["accuracy"] for seed in (5, 6, 7)]
+    (chosen,) = [seed for seed, (folder, _) in found.items() if folder == out]
+    assert shares[chosen - 5] == max(shares)
+    assert f"seed {chosen} was best on valid1" in printed
+    mean, deviation = 100 * statistics.mean(shares), 100 * statistics.stdev(shares)
+    assert (
+        f"valid1 over the seeds: mean accuracy {mean:.1f} %, "
+        f"standard deviation {deviation:.1f} points (3 seeds)"
+    ) in printed
+    assert (found[6][0] / "manifest.json").stat().st_mtime_ns == before
+    assert not list(tmp_path.rglob("*.checkpoints"))
 
 
 def test_the_summary_says_where_an_accuracy_is_undefined(
@@ -157,26 +188,8 @@ def test_score_fails_with_one_line_that_names_the_bad_one(
 
 def test_training_on_real_rankings_runs(tiny_sft: Path, tmp_path: Path) -> None:
     """PandaLM's 98 rankings of 35 prompts, K = 4 and 5, as rows of an export."""
-    with gzip.open(real_data("pandalm_k4_5_rankings.jsonl.gz"), "rt") as file:
-        records = [json.loads(line) for line in file]
-    prompts = {r["id"]: r["text"] for r in records if r["t"] == "prompt"}
-    responses: dict[str, dict[str, str]] = {}
-    for record in records:
-        if record["t"] == "response":
-            of_prompt = responses.setdefault(record["prompt_id"], {})
-            of_prompt[record["id"]] = record["text"]
-    path = tmp_path / "rankings.jsonl"
-    with path.open("w") as file:
-        for record in records:
-            if record["t"] == "ranking":
-                texts = responses[record["prompt_id"]]
-                row = {
-                    "prompt_id": record["prompt_id"],
-                    "prompt": prompts[record["prompt_id"]],
-                    "responses": [{"id": i, "text": t} for i, t in texts.items()],
-                    "ranks": [record["ranks"][i] for i in texts],
-                }
-                file.write(json.dumps(row) + "\n")
+    rows = export_rows(records("pandalm_k4_5_rankings.jsonl.gz"))
+    path = write_rows(tmp_path / "rankings.jsonl", rows)
     printed = call(
         train_reward_model,
         *["--data", str(path), "--base", str(tiny_sft), "--out", str(tmp_path / "rm")],

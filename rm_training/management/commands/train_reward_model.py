@@ -90,6 +90,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--out", required=True, type=Path, metavar="DIR", help="made; must be empty"
         )
+        parser.add_argument(
+            "--seeds",
+            type=int,
+            default=1,
+            metavar="N",
+            help="train from N seeds one after the other and keep the best on valid1",
+        )
         for name, (kind, choices, text) in OPTIONS.items():
             flag, default = f"--{name.replace('_', '-')}", getattr(DEFAULTS, name)
             if kind is bool:
@@ -103,20 +110,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prints the final accuracy with its n; one line on stderr where it fails."""
         # --help and usage errors should not wait seconds for torch.
-        from rm_training.checkpoint import discard_checkpoints  # noqa: PLC0415
         from rm_training.processes import speaks_for_all  # noqa: PLC0415
-        from rm_training.trainer import train  # noqa: PLC0415
 
         try:
-            config = config_of(options)
-            with TerminalListener(sys.stderr) as listener:
-                result = train(
-                    examples_of(options),
-                    base=options["base"],
-                    out=options["out"],
-                    config=config,
-                    listener=listener,
-                )
+            told = _train(options)
         except ConfigError as error:
             raise CommandError(str(error), returncode=2) from error
         except (RunError, OSError) as error:
@@ -126,8 +123,47 @@ class Command(BaseCommand):
                 "interrupted; the same command goes on from the last checkpoint, if any"
             ) from interrupt
         if speaks_for_all():
-            discard_checkpoints(options["out"])
-            self.stdout.write(summary(result))
+            self.stdout.write(told)
+
+
+def _train(options: Mapping[str, Any]) -> str:
+    """Trains from one seed or from several; what to print of it."""
+    from rm_training.checkpoint import discard_checkpoints  # noqa: PLC0415
+    from rm_training.processes import speaks_for_all  # noqa: PLC0415
+    from rm_training.seeds import spread, train_seeds  # noqa: PLC0415
+    from rm_training.trainer import train  # noqa: PLC0415
+
+    config, out = config_of(options), options["out"]
+    examples = examples_of(options)
+
+    def train_one(config: TrainingConfig, folder: Path) -> TrainingResult:
+        with TerminalListener(sys.stderr) as listener:
+            return train(
+                examples,
+                base=options["base"],
+                out=folder,
+                config=config,
+                listener=listener,
+            )
+
+    if options["seeds"] < 1:
+        raise ConfigError(
+            f"seeds must be a whole number from 1, got {options['seeds']}"
+        )
+    if options["seeds"] == 1:
+        result = train_one(config, out)
+        if speaks_for_all():
+            discard_checkpoints(out)
+        return summary(result)
+    best, results = train_seeds(
+        train_one, config=config, count=options["seeds"], out=out
+    )
+    return (
+        f"{out}: seed {best.seed} was best on valid1: {_accuracy(best.valid1)}\n"
+        f"valid2 (reported once): {_accuracy(best.valid2)}\n"
+        f"valid1 over the seeds: {spread(results, 'valid1')}\n"
+        f"valid2 over the seeds: {spread(results, 'valid2')}"
+    )
 
 
 def examples_of(options: Mapping[str, Any]) -> list[Example]:
