@@ -10,14 +10,22 @@ import torch
 from django.core.management.base import CommandError
 
 from rm_training import invariances as checked
+from rm_training import judging
+from rm_training.config import TrainingConfig
 from rm_training.data import DataError, data_sha256, read_examples
 from rm_training.evaluation.choice import chosen_splits
-from rm_training.judging import HeldOut, evaluation_of, rewards_of
-from rm_training.listener import TrainingResult
+from rm_training.judging import (
+    HeldOut,
+    evaluation_of,
+    evaluation_of_run,
+    rewards_of,
+)
+from rm_training.listener import SilentListener, TrainingResult, TrainingStopped
 from rm_training.management.commands import evaluate_reward_model
 from rm_training.manifest import verify
 from rm_training.metrics import PairCounts
 from rm_training.network import rewards_of_prompts
+from rm_training.preparation import prepare
 from rm_training.scoring import RewardModel
 from tests.preferences import make_example, polite_preferences
 
@@ -203,3 +211,31 @@ def test_a_model_that_depends_on_its_batch_fails_the_check(
     assert found["all prompts in one batch"]["largest"] == pytest.approx(0.03, abs=1e-5)
     assert found["responses in the reverse order"]["passed"]
     assert checked.invariances(model.model, []) == []
+
+
+class Impatient(SilentListener):
+    """Asks to stop at the first question."""
+
+    def should_stop(self) -> bool:
+        return True
+
+
+def test_a_request_to_stop_is_heard_between_two_passes_of_the_evaluation(
+    tiny_sft: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = polite_preferences(40)
+    run = prepare(
+        examples,
+        base=str(tiny_sft),
+        out=tmp_path / "rm",
+        config=TrainingConfig(device="cpu"),
+        listener=Impatient(),
+    )
+    unknown = {"valid1": None, "valid2": None}
+    # All prompts of a split fit into one pass: nothing lies between.
+    found = evaluation_of_run(run, examples, known=unknown, step=3)
+    assert set(found["splits"]) == {"valid1", "valid2"}
+    monkeypatch.setattr(judging, "POSITIONS_PER_PASS", 1)
+    with pytest.raises(TrainingStopped) as stopped:
+        evaluation_of_run(run, examples, known=unknown, step=3)
+    assert stopped.value.step == 3
