@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rm_training.evaluation.accuracy import accuracy
@@ -215,6 +215,7 @@ def test_numbers_are_written_as_people_write_them() -> None:
     assert points(-0.031) == "−3.1"
 
 
+SLOW = [HealthCheck.too_slow]  # the machine, not the test
 names = st.text(max_size=6)
 rewards_ = st.floats(-1e3, 1e3) | st.sampled_from([0.0, 1.0])
 
@@ -234,7 +235,7 @@ def prompts(draw: st.DrawFn) -> JudgedPrompt:
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, suppress_health_check=SLOW)
 @given(st.lists(prompts(), max_size=6), st.lists(prompts(), max_size=6))
 def test_any_data_give_a_report_in_which_what_is_undefined_says_why(
     valid1: list[JudgedPrompt], valid2: list[JudgedPrompt]
@@ -254,7 +255,7 @@ def test_any_data_give_a_report_in_which_what_is_undefined_says_why(
         assert facts(found, name)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None, suppress_health_check=SLOW)
 @given(st.lists(prompts(), min_size=1, max_size=5), st.randoms())
 def test_order_changes_nothing_and_negated_rewards_turn_accuracy_around(
     some: list[JudgedPrompt], draw: Any
