@@ -246,7 +246,8 @@ def _parse_name(value: object) -> str | None:
     """A name as reports and figures can show it: one line of visible letters."""
     if not isinstance(value, str) or not value.strip():
         return None
-    return "".join(c if c.isprintable() else "\ufffd" for c in value)[:LONGEST_NAME]
+    one_line = " ".join(value.split())
+    return "".join(c if c.isprintable() else "\ufffd" for c in one_line)[:LONGEST_NAME]
 
 
 def _rankings_file(path: Path) -> Path:

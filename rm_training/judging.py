@@ -14,7 +14,7 @@ from rm_training.evaluation.intervals import Number
 from rm_training.evaluation.judged import JudgedPrompt, judged
 from rm_training.evaluation.report import report
 from rm_training.invariances import invariances
-from rm_training.listener import Evaluation, TrainingStopped
+from rm_training.listener import Evaluation, TrainingListener, TrainingStopped
 from rm_training.network import ModelError, rewards_of_prompts
 from rm_training.preparation import PreparedRun
 from rm_training.splits import split_examples
@@ -167,10 +167,6 @@ def evaluation_of_run(
     heldout = HeldOut.of({"valid1": parts.valid1, "valid2": parts.valid2}, run.encoder)
     bfloat16 = run.config.dtype == "bfloat16"
 
-    def after_pass(_: int) -> None:
-        if run.listener.should_stop():
-            raise TrainingStopped(step)
-
     rewards: dict[str, Rewards] = {}
     for name, prompts in heldout.splits.items():
         before = known[name]
@@ -178,11 +174,29 @@ def evaluation_of_run(
             before.rewards
             if before and len(before.rewards) == len(prompts)
             else rewards_of(
-                run.model, prompts, bfloat16=bfloat16, after_pass=after_pass
+                run.model,
+                prompts,
+                bfloat16=bfloat16,
+                after_pass=_asking(run.listener, len(prompts), step),
             )
         )
     found = evaluation_of(run.model, heldout, rewards)
     return {"data_sha256": run.identity["data"], "dtype": run.config.dtype, **found}
+
+
+def _asking(
+    listener: TrainingListener, prompts: int, step: int
+) -> Callable[[int], None]:
+    """Hears a request to stop between two passes over so many prompts."""
+    left = prompts
+
+    def after_pass(scored: int) -> None:
+        nonlocal left
+        left -= scored
+        if left and listener.should_stop():
+            raise TrainingStopped(step)
+
+    return after_pass
 
 
 def _longest(prompt: EncodedPrompt) -> int:

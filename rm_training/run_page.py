@@ -31,6 +31,7 @@ def runs_of(project: Project) -> QuerySet[TrainingRun]:
     return (
         TrainingRun.objects.filter(project=project)
         .select_related("dataset", "reward_model", "created_by")
+        .defer("reward_model__evaluation")  # hundreds of numbers, none of them listed
         .annotate(latest_valid1=Subquery(evaluated.values("values__valid1")[:1]))
         .order_by("-pk")
     )

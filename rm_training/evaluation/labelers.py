@@ -38,17 +38,23 @@ def labelers(split: Split, clusters: Clusters) -> dict[str, Any]:
     """
     votes = Votes(split)
     agreement = votes.agreement(clusters)
-    band = accuracy_band(agreement["value"])
     return {
         "labelers": len(votes.by_labeler),
         "by_labeler": sliced(split.strict, votes.by_labeler, clusters),
         "agreement": agreement,
-        "ceiling": {"low": None, "high": None, "why": agreement["why"] or BELOW_HALF}
-        if band is None
-        else {"low": band[0], "high": band[1], "why": ""},
+        "ceiling": _ceiling(agreement),
         "leave_one_out": votes.leave_one_out(clusters),
         "majority": votes.majority(clusters),
     }
+
+
+def _ceiling(agreement: Number) -> dict[str, Any]:
+    band = accuracy_band(agreement["value"])
+    if band is None:
+        unknown = agreement["value"] is None
+        why = agreement["why"] if unknown else BELOW_HALF
+        return {"low": None, "high": None, "why": why}
+    return {"low": band[0], "high": band[1], "why": ""}
 
 
 @dataclass(frozen=True, eq=False)

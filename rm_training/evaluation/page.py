@@ -12,7 +12,7 @@ from rm_training.evaluation.exhibits import (
     facts,
     headline,
 )
-from rm_training.evaluation.words import figure
+from rm_training.evaluation.words import figure, percent, points, said
 
 NAMES: Final[Mapping[str, str]] = {
     "train": "Training prompts (train): not held out",
@@ -77,6 +77,7 @@ def page_of(report: Document) -> str:
 ({report["intervals"]["draws"]:,} draws, seed {report["intervals"]["seed"]}): the pairs
 of a prompt depend on each other.</p>
 {sections or "<p>No prompt was scored: nothing is known of its worth.</p>"}
+{_folds(report.get("folds"))}
 {_invariances(report["invariances"])}
 </body>
 </html>
@@ -142,6 +143,33 @@ def _picture(exhibit: Exhibit) -> str:
 
 def _uri(image: bytes) -> str:
     return f"data:image/svg+xml;base64,{b64encode(image).decode()}"
+
+
+def _folds(folds: Document | None) -> str:
+    """Labelers that were learned from beside those that were held out."""
+    if folds is None:
+        return ""
+    numbered = enumerate(folds["folds"], start=1)
+    rows = [
+        ("all folds", folds),
+        *((f"fold {n}: {', '.join(fold['labelers'])}", fold) for n, fold in numbered),
+    ]
+    cells = [
+        [
+            escape(label),
+            escape(said(fold["in_group"], percent)),
+            escape(said(fold["held_out"], percent)),
+            f"{fold['held_out']['n']:,}",
+        ]
+        for label, fold in rows
+    ]
+    head = ["Left out of training", "Learned from", "Held out", "Pairs held out"]
+    return f"""<section>
+<h2>Labelers who taught it nothing</h2>
+<p class="hint">A model was trained anew without each group. Accuracy falls by
+{escape(said(folds["gap"], points))} points with held-out labelers.</p>
+{_table(head, cells)}
+</section>"""
 
 
 def _invariances(checks: Sequence[Mapping[str, Any]]) -> str:

@@ -16,10 +16,10 @@ register = template.Library()
 def evaluation(run: TrainingRun, member: Member) -> dict[str, Any]:
     """The reported split with its figures; nothing where there is no evaluation."""
     model = getattr(run, "reward_model", None)
-    report = model.evaluation if model else None
+    report: dict[str, Any] | None = model.evaluation if model else None
     context: dict[str, Any] = {"run": run, "member": member, "report": report}
-    split = report and reported(report)
-    if not split:
+    split = reported(report) if report else None
+    if not report or not split:
         return context
     return context | {
         "split": split,

@@ -11,6 +11,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss, ndcg_score
 
 from ranking.bootstrap import DRAWS
+from ranking.rank_table import FloatArray
 from rm_training.evaluation.accuracy import accuracy
 from rm_training.evaluation.calibration import (
     BINS,
@@ -88,12 +89,13 @@ def test_a_fit_of_two_columns_is_the_likeliest_one_and_its_draws_nearly_so() -> 
     clusters = Clusters(60)
     found = fit(x, prompt, clusters)
 
-    def likeliest(weights: np.ndarray) -> np.ndarray:
-        return minimize(
+    def likeliest(weights: FloatArray) -> FloatArray:
+        best = minimize(
             lambda b: (np.logaddexp(0, -(b / [1, 30] @ x)) * weights).sum(),
             [0.0, 0.0],
             tol=1e-12,
-        ).x / [1, 30]
+        )
+        return np.array(best.x) / [1, 30]
 
     assert found.coefficients == EXACT(likeliest(np.ones(600)), rel=1e-5)
     for draw in range(5):

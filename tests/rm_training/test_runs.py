@@ -4,6 +4,7 @@ tiny that a whole run takes half a second."""
 import contextlib
 import dataclasses
 import errno
+import json
 import os
 import signal
 import threading
@@ -236,6 +237,9 @@ def test_a_run_trains_measures_publishes_and_its_model_loads(
     assert model.in_use
     assert model.metrics["valid1"]["counts"]["n"] > 0
     assert model.metrics["valid2"]["prompts"] == 2
+    evaluation = json.loads((folder_of(model) / "evaluation.json").read_text())
+    assert model.evaluation == evaluation
+    assert evaluation["splits"]["valid2"]["labelers"]["labelers"] == 1
     verify(folder_of(model))
     loaded = AutoModelForSequenceClassification.from_pretrained(folder_of(model))
     assert loaded.config.num_labels == 1

@@ -16,6 +16,7 @@ from rm_training.evaluation.choice import ALL, chosen_splits
 from rm_training.evaluation.page import page_of
 from rm_training.evaluation.stored import EVALUATION, read_evaluation
 from rm_training.evaluation.words import figure, percent, said
+from rm_training.management.commands.train_reward_model import TerminalListener
 from rm_training.manifest import check_output, publishing
 
 
@@ -48,6 +49,13 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--out", type=Path, metavar="DIR", help="made; must be empty"
+        )
+        parser.add_argument(
+            "--folds",
+            metavar="BASE",
+            help="train five models from this base (directory or hub id), with the "
+            "model's own configuration, each without a fifth of the labelers, and "
+            "compare labelers that were learned from with those that were not",
         )
         parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
         parser.add_argument(
@@ -102,7 +110,25 @@ def _report(options: Mapping[str, Any]) -> dict[str, Any]:
         "data_sha256": data_sha256(examples),
         "dtype": options["dtype"],
         **found,
+        "folds": _folds(options, examples, model.meta),
     }
+
+
+def _folds(
+    options: Mapping[str, Any], examples: list[Example], meta: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Five more trainings, where they are asked for."""
+    if not options["folds"]:
+        return None
+    from rm_training.held_out_labelers import held_out_labelers  # noqa: PLC0415
+
+    with TerminalListener(sys.stderr) as listener:
+        return held_out_labelers(
+            examples,
+            base=options["folds"],
+            config={**meta["config"], "device": options["device"]},
+            listener=listener,
+        )
 
 
 def _splits(
@@ -130,6 +156,11 @@ def summary(report: Mapping[str, Any]) -> str:
             f"; ECE {said(split['calibration']['ece'], figure)}"
             f"; tau-b {said(split['within_prompt']['tau_b'], figure)}",
         ]
+    if folds := report["folds"]:
+        lines.append(
+            f"labelers learned from: {said(folds['in_group'], percent)}; held out: "
+            f"{said(folds['held_out'], percent)} ({folds['count']} folds)"
+        )
     lines += [
         f"{'ok  ' if check['passed'] else 'FAIL'} {check['check']}: rewards change by "
         f"{check['largest']:.2g} at most (tolerance {check['tolerance']:.2g})"
