@@ -32,7 +32,12 @@ from rm_training.loading import load_classifier
 from rm_training.loss import loss_denominator, pair_weights, preference_loss
 from rm_training.manifest import check_output, discard_partials
 from rm_training.metrics import PairCounts, count_prompt
-from rm_training.network import moved, rewards_of_prompts, rewards_of_rows
+from rm_training.network import (
+    moved,
+    positions_of_prompts,
+    rewards_of_prompts,
+    rewards_of_rows,
+)
 from rm_training.preparation import PreparedRun, prepare
 from rm_training.record import meta_of
 from rm_training.schedule import learning_rate, prompts_of_step
@@ -158,8 +163,8 @@ def _step(
         loss += part.item()
         for prompt, of_prompt in zip(group, rewards.tolist(), strict=True):
             counts += count_prompt(of_prompt, prompt.rankings)
-        encoded, padded = _positions(group)
-        tokens, padding = tokens + encoded, padding + padded
+        encoded = positions_of_prompts(model, group)
+        tokens, padding = tokens + encoded.tokens, padding + encoded.padding
 
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip).item()
     if not math.isfinite(norm):
@@ -191,12 +196,6 @@ def _asking(
         if number and run.listener.should_stop():
             raise TrainingStopped(finished)
         yield group
-
-
-def _positions(prompts: Sequence[EncodedPrompt]) -> tuple[int, int]:
-    """Tokens and padding positions of one pass: K rows a prompt, padded together."""
-    lengths = [len(row) for prompt in prompts for row in prompt.rows()]
-    return sum(lengths), len(lengths) * max(lengths) - sum(lengths)
 
 
 def _evaluate(
