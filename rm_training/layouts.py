@@ -110,12 +110,12 @@ def lay_out(
     """
     places = range(len(batch))
     if set(modes) == {"loop"}:
-        return [_laid_out("loop", places, batch, trunk)]
+        return [laid_out("loop", places, batch, trunk)]
     layouts = []
     for prompts in grouped(places, lambda p: batch[p].prompt, trunk.pass_tokens):
         shareable = all(batch[place].prompt for place in prompts)
         candidates = [
-            _laid_out(mode, prompts, batch, trunk)
+            laid_out(mode, prompts, batch, trunk)
             for mode in MODES
             if mode == "loop" or (mode in modes and shareable)
         ]
@@ -123,9 +123,10 @@ def lay_out(
     return layouts
 
 
-def _laid_out(
+def laid_out(
     mode: Mode, prompts: Sequence[int], batch: Sequence[Lengths], trunk: Trunk
 ) -> Layout:
+    """These prompts of the batch in one layout, whatever it costs."""
     rows = [
         Row(place, number)
         for place in prompts

@@ -70,9 +70,7 @@ def rewards_of_rows(
         ).last_hidden_state  # (R, T, d)
     every_row = torch.arange(len(rows.lengths), device=hidden.device)
     last = hidden[every_row, rows.lengths - 1]  # (R, d)
-    with torch.autocast(model.device.type, enabled=False):
-        rewards: Tensor = head_of(model)(last.float()).squeeze(-1)  # (R, 1) → (R,)
-    return rewards
+    return _read(model, last)
 
 
 def rewards_of_prompts(
@@ -90,9 +88,7 @@ def rewards_of_prompts(
     with torch.autocast(model.device.type, torch.bfloat16, enabled=bfloat16):
         batch = embed(model, distinct)
         rows, states = last_states(batch, _layouts(model, distinct))  # (N, d)
-    head = head_of(model)
-    with torch.autocast(model.device.type, enabled=False):
-        rewards = head(states.to(head.weight.dtype)).squeeze(-1)  # (N, 1) → (N,)
+    rewards = _read(model, states)
     where = {row: number for number, row in enumerate(rows)}
     width = max(len(prompt.responses) for prompt in prompts)
     table = torch.full((len(prompts), width), len(rows))  # the last one: padding
@@ -102,6 +98,14 @@ def rewards_of_prompts(
     padded = torch.cat([rewards, rewards.new_zeros(1)])
     found: Tensor = padded[table.to(padded.device)]
     return found
+
+
+def _read(model: PreTrainedModel, states: Tensor) -> Tensor:
+    """Rewards (N,) of hidden states (N, d), in the head's float32, not in bfloat16."""
+    head = head_of(model)
+    with torch.autocast(model.device.type, enabled=False):
+        rewards: Tensor = head(states.to(head.weight.dtype)).squeeze(-1)
+    return rewards
 
 
 @torch.no_grad()
