@@ -15,6 +15,7 @@ from tests.benchmarks import (
     importing,
     looking,
     reporting,
+    training,
 )
 from tests.benchmarks.figures import Figure, table
 
@@ -56,6 +57,9 @@ BENCHMARKS: dict[str, Callable[[bool], bool]] = {
         consensus.measure(consensus.BESIDE_CHOIX, rounds=1)
         if few
         else consensus.measure()
+    ),
+    training.NAME: lambda few: _missed(
+        training.measure(training.CASES[:1], rounds=1) if few else training.measure()
     ),
 }
 
