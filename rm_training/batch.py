@@ -1,7 +1,7 @@
 """One element = one prompt with its K responses and all its rankings; and its padding.
 
-Encoded K times at most, never K(K - 1): all pairs of a prompt come from one forward
-pass over K rows (InstructGPT §3.5).
+All pairs of a prompt come from K encoded responses, never K(K - 1) of them (InstructGPT
+§3.5), and of the prompt itself mostly one (`layouts`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +25,11 @@ class EncodedPrompt:
     def rows(self) -> Iterator[tuple[int, ...]]:
         """The K sequences prompt + response."""
         return (self.prompt + response for response in self.responses)
+
+    @property
+    def tokens(self) -> int:
+        """Of all K sequences."""
+        return sum(map(len, self.rows()))
 
 
 @dataclass(kw_only=True)

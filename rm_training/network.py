@@ -7,20 +7,27 @@ half-precision rewards tie by rounding.
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from rm_training.batch import EncodedPrompt, Rows, pad_rows
+from rm_training.architectures import modes_of, trunk_of
+from rm_training.batch import EncodedPrompt, Rows
 from rm_training.config import ConfigError, TrainingConfig
 from rm_training.encoding import Limits
 from rm_training.errors import RunError
+from rm_training.layouts import Layout, Lengths, Positions, Row, lay_out
+from rm_training.passes import embed, last_states
 
 LONGEST: Final = 2048
 """Tokens of a sequence where the config leaves max_length open."""
+
+
+POSITIONS_AT_ONCE: Final = 16_384
+"""Tokens of all rows that are scored together: bounds memory."""
 
 
 class ModelError(RunError):
@@ -63,29 +70,105 @@ def rewards_of_rows(
         ).last_hidden_state  # (R, T, d)
     every_row = torch.arange(len(rows.lengths), device=hidden.device)
     last = hidden[every_row, rows.lengths - 1]  # (R, d)
-    with torch.autocast(model.device.type, enabled=False):
-        rewards: Tensor = head_of(model)(last.float()).squeeze(-1)  # (R, 1) → (R,)
-    return rewards
+    return _read(model, last)
 
 
 def rewards_of_prompts(
     model: PreTrainedModel, prompts: Sequence[EncodedPrompt], *, bfloat16: bool = False
 ) -> Tensor:
-    """Rewards (B, K) of B prompts, K the most responses of one; padding is 0.
+    """Float32 rewards (B, K) of B prompts, K the most responses of one; padding is 0.
 
-    One forward pass over all Σ K rows. This is the only place that decides how the
-    responses of a prompt are encoded together.
+    They are those of K separate passes, to rounding; how the responses of a prompt are
+    encoded together is chosen by their lengths alone (`layouts`). A response that a
+    prompt has twice is encoded once, so that its rewards are the same number.
+
+    Raises PromptForgotten, which no model that is supported does.
     """
-    sequences = [row for prompt in prompts for row in prompt.rows()]
-    pad = model.config.pad_token_id
-    counts = torch.tensor([len(prompt.responses) for prompt in prompts])
-    rewards = rewards_of_rows(
-        model, pad_rows(sequences, pad_token_id=pad), bfloat16=bfloat16
+    distinct = [_distinct(prompt) for prompt in prompts]
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=bfloat16):
+        batch = embed(model, distinct)
+        rows, states = last_states(batch, _layouts(model, distinct))  # (N, d)
+    rewards = _read(model, states)
+    where = {row: number for number, row in enumerate(rows)}
+    width = max(len(prompt.responses) for prompt in prompts)
+    table = torch.full((len(prompts), width), len(rows))  # the last one: padding
+    for b, (prompt, unique) in enumerate(zip(prompts, distinct, strict=True)):
+        for k, response in enumerate(prompt.responses):
+            table[b, k] = where[Row(b, unique.responses.index(response))]
+    padded = torch.cat([rewards, rewards.new_zeros(1)])
+    found: Tensor = padded[table.to(padded.device)]
+    return found
+
+
+def _read(model: PreTrainedModel, states: Tensor) -> Tensor:
+    """Rewards (N,) of hidden states (N, d), in the head's float32, not in bfloat16."""
+    head = head_of(model)
+    with torch.autocast(model.device.type, enabled=False):
+        rewards: Tensor = head(states.to(head.weight.dtype)).squeeze(-1)
+    return rewards
+
+
+@torch.no_grad()
+def scores_of_prompts(
+    model: PreTrainedModel,
+    prompts: Sequence[EncodedPrompt],
+    *,
+    bfloat16: bool = False,
+) -> list[list[float]]:
+    """Rewards of each prompt's responses, as rewards_of_prompts gives them, in passes
+    of at most POSITIONS_AT_ONCE tokens where no single prompt has more.
+
+    Prompts of similar length are encoded together, whatever their order.
+    """
+    scores: list[list[float]] = [[] for _ in prompts]
+    for places in _bounded([prompt.tokens for prompt in prompts]):
+        table = rewards_of_prompts(
+            model, [prompts[place] for place in places], bfloat16=bfloat16
+        )
+        for place, rewards in zip(places, table.tolist(), strict=True):
+            scores[place] = rewards[: len(prompts[place].responses)]
+    return scores
+
+
+def _bounded(tokens: Sequence[int]) -> Iterator[list[int]]:
+    """Places, those with the fewest tokens first, in groups within the bound."""
+    group, size = list[int](), 0
+    for place in sorted(range(len(tokens)), key=tokens.__getitem__):
+        if group and size + tokens[place] > POSITIONS_AT_ONCE:
+            yield group
+            group, size = [], 0
+        group.append(place)
+        size += tokens[place]
+    if group:
+        yield group
+
+
+def positions_of_prompts(
+    model: PreTrainedModel, prompts: Sequence[EncodedPrompt]
+) -> Positions:
+    """Tokens and padding that rewards_of_prompts sends through the trunk for them."""
+    distinct = [_distinct(prompt) for prompt in prompts]
+    lengths = [_lengths(prompt) for prompt in distinct]
+    found = [one.positions(lengths) for one in _layouts(model, distinct)]
+    return sum(found, start=Positions(tokens=0, padding=0))
+
+
+def _distinct(prompt: EncodedPrompt) -> EncodedPrompt:
+    return EncodedPrompt(
+        prompt=prompt.prompt, responses=tuple(dict.fromkeys(prompt.responses))
     )
-    filled = torch.arange(int(counts.max())) < counts.unsqueeze(1)  # (B, K)
-    table = rewards.new_zeros(filled.shape)
-    # Row-major order of `filled` is the order of the rows: prompt by prompt.
-    return table.masked_scatter(filled.to(rewards.device), rewards)
+
+
+def _lengths(prompt: EncodedPrompt) -> Lengths:
+    return Lengths(len(prompt.prompt), tuple(map(len, prompt.responses)))
+
+
+def _layouts(
+    model: PreTrainedModel, prompts: Sequence[EncodedPrompt]
+) -> Sequence[Layout]:
+    return lay_out(
+        [_lengths(prompt) for prompt in prompts], trunk_of(model), modes_of(model)
+    )
 
 
 def choose_device(name: str) -> torch.device:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from rm_training.batch import EncodedPrompt
+from rm_training.layouts import Positions
 from rm_training.metrics import PairCounts, count_prompt
 
 
@@ -16,9 +17,9 @@ class StepSums:
     """Already divided by the denominator of the whole step."""
     counts: PairCounts = field(default_factory=PairCounts)
     tokens: int = 0
-    """Of the rows, padding not counted."""
+    """That went through the trunk, padding not counted."""
     padding: int = 0
-    """Padding positions beside them, K rows a prompt and a pass padded together."""
+    """Padding positions beside them."""
 
     def __add__(self, other: Self) -> "StepSums":
         return StepSums(
@@ -34,9 +35,9 @@ def sums_of_pass(
     *,
     loss: float,
     rewards: Sequence[Sequence[float]],
+    encoded: Positions,
 ) -> StepSums:
     """One pass over B prompts with rewards (B, K), the padding of K included."""
-    lengths = [len(row) for prompt in prompts for row in prompt.rows()]
     counts = (
         count_prompt(row, prompt.rankings)
         for prompt, row in zip(prompts, rewards, strict=True)
@@ -44,6 +45,6 @@ def sums_of_pass(
     return StepSums(
         loss=loss,
         counts=sum(counts, PairCounts()),
-        tokens=sum(lengths),
-        padding=len(lengths) * max(lengths) - sum(lengths),
+        tokens=encoded.tokens,
+        padding=encoded.padding,
     )

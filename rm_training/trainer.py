@@ -40,7 +40,12 @@ from rm_training.loading import load_classifier
 from rm_training.loss import loss_denominator, pair_targets, preference_loss
 from rm_training.manifest import check_output, discard_partials
 from rm_training.memory import merge_adapters, trainable
-from rm_training.network import moved, rewards_of_prompts, rewards_of_rows
+from rm_training.network import (
+    moved,
+    positions_of_prompts,
+    rewards_of_prompts,
+    rewards_of_rows,
+)
 from rm_training.preparation import PreparedRun, prepare
 from rm_training.record import meta_of, papers_of
 from rm_training.schedule import learning_rate, prompts_of_step
@@ -179,7 +184,12 @@ def _step(
             / denominator
         )
         torch.autograd.backward(part)
-        sums += sums_of_pass(group, loss=part.item(), rewards=rewards.tolist())
+        sums += sums_of_pass(
+            group,
+            loss=part.item(),
+            rewards=rewards.tolist(),
+            encoded=positions_of_prompts(model, group),
+        )
 
     total = sum(run.processes.gather(sums), StepSums())
     if not math.isfinite(total.loss):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,12 @@ def test_a_figure_on_its_bar_has_met_it() -> None:
     assert figure(20.0, at_most=20.0).verdict == "met"
     assert figure(20.1, at_most=20.0).verdict == "MISSED"
     assert figure(10.0, 30.0, 40.0, at_most=20.0).missed
+
+
+def test_a_bar_may_be_the_least_that_is_wanted() -> None:
+    least = Figure(benchmark="b", what="w", rounds=[3.5], unit="times", at_least=3.5)
+    assert (least.verdict, least.bar) == ("met", "≥ 3.5")
+    assert replace(least, rounds=[3.4]).verdict == "MISSED"
 
 
 def test_a_figure_without_a_bar_is_never_missed() -> None:

@@ -16,6 +16,7 @@ from tests.benchmarks import (
     looking,
     reporting,
     scoring,
+    training,
 )
 from tests.benchmarks.figures import Figure, table
 
@@ -61,6 +62,9 @@ BENCHMARKS: dict[str, Callable[[bool], bool]] = {
     ),
     scoring.NAME: lambda few: _missed(
         scoring.measure(FEW_SCORED if few else scoring.Size())
+    ),
+    training.NAME: lambda few: _missed(
+        training.measure(training.CASES[:1], rounds=1) if few else training.measure()
     ),
 }
 

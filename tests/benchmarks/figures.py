@@ -18,6 +18,7 @@ class Figure:
     rounds: Sequence[float]
     unit: str
     at_most: float | None = None
+    at_least: float | None = None
 
     @property
     def value(self) -> float:
@@ -26,15 +27,24 @@ class Figure:
 
     @property
     def missed(self) -> bool:
-        """Whether there is a bar and the figure is above it."""
-        return self.at_most is not None and self.value > self.at_most
+        """Whether there is a bar and the figure is on its wrong side."""
+        above = self.at_most is not None and self.value > self.at_most
+        return above or (self.at_least is not None and self.value < self.at_least)
 
     @property
     def verdict(self) -> str:
         """`met`, `MISSED`, or nothing for a figure without a bar."""
-        if self.at_most is None:
+        if not self.bar:
             return ""
         return "MISSED" if self.missed else "met"
+
+    @property
+    def bar(self) -> str:
+        """`≤ 20`, `≥ 3.5`, or nothing for a figure without a bar."""
+        bars = (("≤", self.at_most), ("≥", self.at_least))
+        return ", ".join(
+            f"{sign} {_number(bar)}" for sign, bar in bars if bar is not None
+        )
 
 
 HEADER = ("benchmark", "figure", "median", "rounds", "bar", "")
@@ -59,7 +69,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
         figure.what,
         f"{_number(figure.value)} {figure.unit}",
         f"{_number(least)}–{_number(most)}" if len(figure.rounds) > 1 else "",
-        "" if figure.at_most is None else f"≤ {_number(figure.at_most)}",
+        figure.bar,
         figure.verdict,
     )
 
