@@ -31,7 +31,7 @@ from rm_training.listener import (
 from rm_training.loading import load_classifier
 from rm_training.loss import loss_denominator, pair_weights, preference_loss
 from rm_training.manifest import check_output, discard_partials
-from rm_training.metrics import PairCounts, count_prompt
+from rm_training.metrics import PairCounts, RewardSums, count_prompt
 from rm_training.network import moved, rewards_of_prompts, rewards_of_rows
 from rm_training.preparation import PreparedRun, prepare
 from rm_training.record import meta_of
@@ -143,6 +143,7 @@ def _step(
     weights = [pair_weights(pad_ranks(group), config.ties) for group in passes]
     denominator = sum(loss_denominator(w, config.loss).item() for w in weights)
     loss, counts, tokens, padding = 0.0, PairCounts(), 0, 0
+    sums = RewardSums()
 
     for group, w in zip(_asking(run, passes, step - 1), weights, strict=True):
         rewards = rewards_of_prompts(
@@ -158,6 +159,7 @@ def _step(
         loss += part.item()
         for prompt, of_prompt in zip(group, rewards.tolist(), strict=True):
             counts += count_prompt(of_prompt, prompt.rankings)
+            sums += RewardSums.of(of_prompt[: len(prompt.responses)])
         encoded, padded = _positions(group)
         tokens, padding = tokens + encoded, padding + padded
 
@@ -176,6 +178,8 @@ def _step(
         tokens=tokens,
         padding=padding,
         seconds=time.monotonic() - started,
+        reward_mean=sums.mean,
+        reward_spread=sums.spread,
     )
 
 
