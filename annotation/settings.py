@@ -140,6 +140,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "annotation.tasks.generate_responses": {"queue": "models"},
     "rm_training.tasks.train": {"queue": "models"},
+    "rm_training.tasks.forget_checkpoints": {"queue": "models"},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
@@ -153,6 +154,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 60.0},
     },
     "reconcile-files": {"task": "ranking.tasks.reconcile", "schedule": 10.0},
+    "forget-checkpoints": {
+        "task": "rm_training.tasks.forget_checkpoints",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
     "forget-old-files": {"task": "ranking.tasks.forget_old_files", "schedule": 3600.0},
 }
 

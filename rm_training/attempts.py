@@ -26,10 +26,12 @@ from rm_training.listener import NonFiniteLoss, TrainingResult, TrainingStopped
 from rm_training.models import NoteKind, RewardModel, TrainingRun
 from rm_training.network import ModelError
 from rm_training.registry import (
+    KEPT_DAYS,
     attempt_name,
     base_source,
     data_folder,
     discard_attempts,
+    discard_unfinished,
 )
 from rm_training.reporting import AttemptReporter
 from rm_training.run_log import add_line
@@ -49,6 +51,10 @@ REASONS: Final[dict[type[Exception], str]] = {
     torch.OutOfMemoryError: "out_of_memory",
 }
 """The word that a failure's reason begins with; others begin with `error`."""
+
+KEPT_AFTER: Final = ("nonfinite", "disk_full")
+"""Failures after which the checkpoints stay for a while (`forget_checkpoints`)."""
+KEPT_WORDS: Final = f"the last checkpoints stay for {KEPT_DAYS} days"
 
 
 def attempt(pk: int, *, worker: str, stopping: Callable[[], bool]) -> None:
@@ -97,21 +103,27 @@ def _carry_out(run: TrainingRun, reporter: AttemptReporter) -> None:
         raise
     except (RunError, ExportRefused, MemoryError, OSError) as error:
         log.warning("run failed", run=run.pk, reason=reason_of(error))
-        _fail(run, error)
+        _fail(run, error, reporter)
     except Exception as error:
-        _fail(run, error)
-        raise
+        _fail(run, error, reporter)
+        if not _is_out_of_memory(error):
+            raise
     else:
         discard_attempts(run, keep=result.folder)
 
 
-def _fail(run: TrainingRun, error: Exception) -> None:
-    """Close the run; a new one could not go on from its checkpoints, so they go."""
+def _fail(run: TrainingRun, error: Exception, reporter: AttemptReporter) -> None:
+    """Close the run. What it wrote goes, but for the last good checkpoints where they
+    are worth a look: before a loss that was not finite, or a disk that was full."""
     reason = reason_of(error)
+    reporter.flush()
     with transaction.atomic():
         run.finish(JobState.FAILED, reason, phase="")
         add_line(run, reason, kind=NoteKind.PROBLEM, attempt=run.attempt)
-    discard_attempts(run)
+    if reason.startswith(KEPT_AFTER):
+        discard_unfinished(run)
+    else:
+        discard_attempts(run)
 
 
 def _train(
@@ -198,8 +210,10 @@ def reason_of(error: BaseException) -> str:
     if any(_is_full_disk(cause) for cause in _chain(error)):
         return (
             "disk_full: there is no space left for the model or its checkpoints. "
-            "Nothing of this run was kept; make space and ask for a new run"
+            f"Nothing was published; {KEPT_WORDS}. Make space and ask for a new run"
         )
+    if _is_out_of_memory(error):
+        return f"out_of_memory: {error}"
     for kind, word in REASONS.items():
         if isinstance(error, kind):
             return f"{word}: {str(error) or 'no memory is left for this run'}"
@@ -254,6 +268,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # On a CPU torch has no class for it: its message is the allocator's.
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def _is_full_disk(error: BaseException) -> bool:

@@ -6,13 +6,16 @@ inside that folder or refused, so no typed path ever reaches a loader.
 
 import shutil
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Now
 
+from annotation.jobs import JobState
 from annotation.models import Project
 from ranking.losses import export_folder
 from ranking.models import Dataset
@@ -20,6 +23,8 @@ from rm_training.errors import RunError
 from rm_training.manifest import MANIFEST, file_sha256
 from rm_training.models import Retraining, RewardModel, TrainingRun
 
+KEPT_DAYS: Final = 7
+"""How long the checkpoints of some failed runs stay."""
 REWARD_MODELS: Final = "reward-models"
 """Folder below MODEL_ROOT of all that runs publish. Its models are no bases: they
 belong to the project that trained them."""
@@ -140,6 +145,35 @@ def discard_attempts(run: TrainingRun, *, keep: Path | None = None) -> None:
         for folder in root.glob(left):
             if folder != keep:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def discard_unfinished(run: TrainingRun) -> None:
+    """Remove what the run's attempts left, but for their whole checkpoints."""
+    shutil.rmtree(data_folder(run), ignore_errors=True)
+    root = Path(settings.MODEL_ROOT) / REWARD_MODELS
+    attempts = f"run-{run.pk}-attempt-*"
+    torn = (f".{attempts}.partial-*", f"{attempts}.checkpoints/.*.partial-*")
+    left = [path for pattern in torn for path in root.glob(pattern)]
+    left += [path for path in root.glob(attempts) if not _is_checkpoints(path)]
+    for folder in left:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget_checkpoints() -> None:
+    """Remove the checkpoints of runs that failed more than KEPT_DAYS days ago."""
+    root = Path(settings.MODEL_ROOT) / REWARD_MODELS
+    left = {path.name.split("-")[1] for path in root.glob("run-*.checkpoints")}
+    old = TrainingRun.objects.filter(
+        pk__in=[int(number) for number in left if number.isdecimal()],
+        state=JobState.FAILED,
+        finished_at__lt=Now() - Value(timedelta(days=KEPT_DAYS)),
+    )
+    for run in old:
+        discard_attempts(run)
+
+
+def _is_checkpoints(folder: Path) -> bool:
+    return folder.name.endswith(".checkpoints")
 
 
 def _folders_with_config() -> Iterator[tuple[str, Path]]:

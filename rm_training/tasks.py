@@ -4,6 +4,7 @@ from celery import shared_task
 
 from annotation import jobs
 from annotation.tasks import worker_name
+from rm_training import registry
 from rm_training.models import TrainingRun
 
 
@@ -30,3 +31,9 @@ def retrain() -> None:
     from rm_training.retraining import retrain_where_due  # noqa: PLC0415
 
     retrain_where_due()
+
+
+@shared_task
+def forget_checkpoints() -> None:
+    """Runs where the checkpoints lie: on a worker that trains."""
+    registry.forget_checkpoints()
