@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from django.conf import settings as site
 from django.db.models import Value
 from django.db.models.functions import Now
 from django.test import Client
@@ -31,6 +32,7 @@ from rm_training.registry import REWARD_MODELS, attempt_name
 from rm_training.runs import request_run
 from tests.rm_training.ranked_project import QUICK, STEPS, rank_politely
 
+POLICY = site.CELERY_TASK_PUBLISH_RETRY_POLICY
 SignedIn = Callable[[Membership], Client]
 
 
@@ -81,11 +83,9 @@ def no_broker(
     settings.CELERY_BROKER_URL = f"redis+socket://{tmp_path}/nobody.sock"
 
     def send(pk: int) -> None:
-        tasks.train.apply_async(
-            (pk,),
-            connection=Connection(settings.CELERY_BROKER_URL),  # type: ignore[call-arg]
-            retry_policy=settings.CELERY_TASK_PUBLISH_RETRY_POLICY,
-        )
+        with Connection(settings.CELERY_BROKER_URL) as nobody:
+            options: dict[str, Any] = {"connection": nobody, "retry_policy": POLICY}
+            tasks.train.apply_async((pk,), **options)
 
     monkeypatch.setattr(tasks.train, "delay", send)
     with pytest.raises(OperationalError):
