@@ -103,19 +103,20 @@ def _carry_out(run: TrainingRun, reporter: AttemptReporter) -> None:
         raise
     except (RunError, ExportRefused, MemoryError, OSError) as error:
         log.warning("run failed", run=run.pk, reason=reason_of(error))
-        _fail(run, error)
+        _fail(run, error, reporter)
     except Exception as error:
-        _fail(run, error)
+        _fail(run, error, reporter)
         if not _is_out_of_memory(error):
             raise
     else:
         discard_attempts(run, keep=result.folder)
 
 
-def _fail(run: TrainingRun, error: Exception) -> None:
+def _fail(run: TrainingRun, error: Exception, reporter: AttemptReporter) -> None:
     """Close the run. What it wrote goes, but for the last good checkpoints where they
     are worth a look: before a loss that was not finite, or a disk that was full."""
     reason = reason_of(error)
+    reporter.flush()
     with transaction.atomic():
         run.finish(JobState.FAILED, reason, phase="")
         add_line(run, reason, kind=NoteKind.PROBLEM, attempt=run.attempt)

@@ -48,6 +48,10 @@ class StepReport:
     padding: int
     """Padding positions encoded beside them."""
     seconds: float
+    reward_mean: float | None = None
+    """Of the step's responses, by the rewards before it."""
+    reward_spread: float | None = None
+    """Their standard deviation."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON."""

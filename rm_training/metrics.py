@@ -1,5 +1,6 @@
 """How often a model agrees with people: integer counts first, shares last. PURE."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -77,3 +78,42 @@ def count_prompt(
 ) -> PairCounts:
     """Pairs of all rankings of a prompt: two labelers' same pair counts twice."""
     return sum((count_pairs(rewards, ranks) for ranks in rankings), PairCounts())
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardSums:
+    """Rewards of some responses; parts of a step add up, in any grouping."""
+
+    n: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    @classmethod
+    def of(cls, rewards: Sequence[float]) -> Self:
+        """Of responses, padding left out by the caller."""
+        squares = sum(reward * reward for reward in rewards)
+        return cls(n=len(rewards), total=sum(rewards), squares=squares)
+
+    def __add__(self, other: Self) -> "RewardSums":
+        return RewardSums(
+            n=self.n + other.n,
+            total=self.total + other.total,
+            squares=self.squares + other.squares,
+        )
+
+    @property
+    def mean(self) -> float | None:
+        """None without a response."""
+        return self.total / self.n if self.n else None
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation of these very responses (divided by n).
+
+        >>> RewardSums.of([1.0, 3.0]).spread
+        1.0
+        """
+        if self.mean is None:
+            return None
+        # Rounding may leave less than nothing where all rewards are equal.
+        return math.sqrt(max(0.0, self.squares / self.n - self.mean**2))

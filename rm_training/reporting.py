@@ -73,9 +73,14 @@ class AttemptReporter:
         attempt goes on after this step. Raises LeaseLostError."""
         self._lease.check()
         stop = self._stopping()
-        if stop and self._unwritten:
-            self._write()
+        if stop:
+            self.flush()
         return stop
+
+    def flush(self) -> None:
+        """Write the steps that were not written yet: the last ones before an end."""
+        if self._unwritten:
+            self._write()
 
     def _add_line(self, text: str, kind: NoteKind, **fields: Any) -> None:
         """Fenced by the write of the run's row, which comes first."""

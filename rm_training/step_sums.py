@@ -6,7 +6,7 @@ from typing import Self
 
 from rm_training.batch import EncodedPrompt
 from rm_training.layouts import Positions
-from rm_training.metrics import PairCounts, count_prompt
+from rm_training.metrics import PairCounts, RewardSums, count_prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +16,7 @@ class StepSums:
     loss: float = 0.0
     """Already divided by the denominator of the whole step."""
     counts: PairCounts = field(default_factory=PairCounts)
+    rewards: RewardSums = field(default_factory=RewardSums)
     tokens: int = 0
     """That went through the trunk, padding not counted."""
     padding: int = 0
@@ -25,6 +26,7 @@ class StepSums:
         return StepSums(
             loss=self.loss + other.loss,
             counts=self.counts + other.counts,
+            rewards=self.rewards + other.rewards,
             tokens=self.tokens + other.tokens,
             padding=self.padding + other.padding,
         )
@@ -42,9 +44,14 @@ def sums_of_pass(
         count_prompt(row, prompt.rankings)
         for prompt, row in zip(prompts, rewards, strict=True)
     )
+    given = (
+        RewardSums.of(row[: len(prompt.responses)])
+        for prompt, row in zip(prompts, rewards, strict=True)
+    )
     return StepSums(
         loss=loss,
         counts=sum(counts, PairCounts()),
+        rewards=sum(given, RewardSums()),
         tokens=encoded.tokens,
         padding=encoded.padding,
     )

@@ -210,6 +210,8 @@ def _step(
         tokens=total.tokens,
         padding=total.padding,
         seconds=time.monotonic() - started,
+        reward_mean=total.rewards.mean,
+        reward_spread=total.rewards.spread,
     )
 
 

@@ -25,6 +25,7 @@ ACCOUNTS = ("labeler", "site_admin")
 NO_PAGES = {
     *(name for name in ROWS if name.startswith("api_")),
     *("livez", "readyz", "hours_csv", "run_metrics", "run_figure"),
+    "compare_figure",
     *("choose_dataset_file", "dataset_file", "dataset_exports", "export_live"),
     *("labelers_csv", "labeler_card_csv", "labeler_card_figure"),
     *("dashboard_csv", "dashboard_figure", "second_factor_picture"),

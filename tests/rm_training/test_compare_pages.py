@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
-from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django import DjangoAssertNumQueries
 
 from annotation.models import Membership, Project
 from rm_training.compared_runs import MOST
@@ -109,11 +109,10 @@ def test_the_page_asks_as_much_for_many_runs_as_for_two(
     ranked: Project,
     researcher: Membership,
     signed_in: SignedIn,
-    settings: Settings,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     client = signed_in(researcher)
     runs = [done(ranked, in_use=not n).pk for n in range(MOST)]
     for some in (runs[:2], runs):
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(4):
             assert compare(client, *some).status_code == 200

@@ -9,8 +9,9 @@ import pytest
 from pytest_django import Settings
 
 from annotation.models import Membership, Project, Prompt
-from rm_training import attempts, contest, promotion
+from rm_training import attempts, promotion
 from rm_training.attempts import attempt
+from rm_training.encoding import EncodingError
 from rm_training.models import Retraining, RewardModel, TrainingRun
 from rm_training.registry import folder_of, use
 from rm_training.runs import request_run
@@ -55,8 +56,9 @@ def in_use(project: Project) -> list[RewardModel]:
 
 
 def facts_of(run: TrainingRun) -> dict[str, Any]:
-    facts: dict[str, Any] = run.reward_model.comparison
-    return facts
+    facts = run.reward_model.comparison
+    assert facts is not None
+    return dict(facts)
 
 
 def last_line(run: TrainingRun) -> str:
@@ -167,7 +169,7 @@ def test_a_prompt_that_one_of_them_cannot_read_counts_for_neither(
         # The first model to be loaded here is the new one.
         scored.append(model)
         if model is not scored[0] and long.messages in prompts:
-            raise contest.EncodingError("too long")
+            raise EncodingError("too long")
         return score(model, prompts, responses)
 
     monkeypatch.setattr(LoadedModel, "score", short_sighted)
@@ -199,3 +201,10 @@ def test_the_log_of_a_run_says_what_it_did_and_when(ranked: Project) -> None:
         "publishing",
     ]
     assert {number for number, kind, _ in lines if kind == "phase"} == {1}
+
+
+def test_every_step_has_its_rewards_and_what_it_encoded(ranked: Project) -> None:
+    for values in train(ranked).metrics.values_list("values", flat=True):
+        assert values["reward_spread"] > 0
+        assert abs(values["reward_mean"]) < 10
+        assert values["tokens"] > 0

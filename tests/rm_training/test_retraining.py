@@ -18,7 +18,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from annotation.jobs import JobState
 from annotation.models import Membership, Project, Prompt
 from ranking.models import PromptSplit
-from rm_training import retraining, tasks
+from rm_training import retraining, runs, tasks
 from rm_training.models import Retraining, TrainingRun, When
 from rm_training.registry import retraining_of
 from rm_training.retraining import retrain_if_due, waiting_for
@@ -227,7 +227,7 @@ def look_from_two_beats(
     """Two look at the same time. The first is held after it has found the run due,
     until the second has looked, too, or has left."""
     second_is_there = threading.Event()
-    freeze_now = retraining.freeze_now
+    freeze_now = runs.freeze_now
     held = threading.Lock()
 
     def held_freeze(*args: Any, **kwargs: Any) -> Any:

@@ -1,6 +1,6 @@
 """What a run does when the machine fails it: F9, F14 to F17, and the broker of F5.
 
-Real killings are in tests/chaos/test_killed_training.py.
+Real killings are in tests/chaos/test_killed_run_workers.py.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from django.conf import settings as site
 from django.db.models import Value
 from django.db.models.functions import Now
 from django.test import Client
@@ -23,7 +24,7 @@ from kombu.exceptions import OperationalError
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from annotation.models import Membership, Project
-from rm_training import attempts, reporting, tasks
+from rm_training import network, reporting, tasks
 from rm_training.attempts import attempt, reason_of
 from rm_training.manifest import verify
 from rm_training.models import RewardModel, TrainingRun
@@ -31,6 +32,7 @@ from rm_training.registry import REWARD_MODELS, attempt_name
 from rm_training.runs import request_run
 from tests.rm_training.ranked_project import QUICK, STEPS, rank_politely
 
+POLICY = site.CELERY_TASK_PUBLISH_RETRY_POLICY
 SignedIn = Callable[[Membership], Client]
 
 
@@ -81,11 +83,9 @@ def no_broker(
     settings.CELERY_BROKER_URL = f"redis+socket://{tmp_path}/nobody.sock"
 
     def send(pk: int) -> None:
-        tasks.train.apply_async(
-            (pk,),
-            connection=Connection(settings.CELERY_BROKER_URL),
-            retry_policy=settings.CELERY_TASK_PUBLISH_RETRY_POLICY,
-        )
+        with Connection(settings.CELERY_BROKER_URL) as nobody:
+            options: dict[str, Any] = {"connection": nobody, "retry_policy": POLICY}
+            tasks.train.apply_async((pk,), **options)
 
     monkeypatch.setattr(tasks.train, "delay", send)
     with pytest.raises(OperationalError):
@@ -192,7 +192,8 @@ def test_a_disk_that_fills_up_fails_the_run_and_spoils_no_checkpoint(
     assert [path.name for path in checkpoints.iterdir()] == ["step-00000002"]
     verify(checkpoints / "step-00000002")  # the last good one
     assert not (small_disk / attempt_name(run)).exists()
-    assert signed_in(alice).get(reverse("project", args=["tides"])).status_code == 200
+    page = signed_in(alice).get(reverse("project", args=["tides"]), follow=True)
+    assert page.status_code == 200  # labelers go on
 
 
 def test_kept_checkpoints_go_after_a_week(ranked: Project, settings: Settings) -> None:
@@ -222,15 +223,12 @@ def test_what_is_not_finite_stops_the_run_and_leaves_the_checkpoint_before_it(
     """Spoiled between two steps, as by a fault of the memory."""
     listen = reporting.AttemptReporter.on_step
     spoiled: list[Any] = []
-    backward, clip = torch.autograd.backward, torch.nn.utils.clip_grad_norm_
+    clip = torch.nn.utils.clip_grad_norm_
 
     def step_three(reporter: Any, report: Any) -> None:
         listen(reporter, report)
         if report.step == 3:
             spoiled.append(report)
-
-    def spoil_loss(part: Any, *args: Any, **kwargs: Any) -> Any:
-        return backward(part, *args, **kwargs)
 
     def spoil_gradient(parameters: Any, norm: float) -> Any:
         parameters = list(parameters)
@@ -238,7 +236,7 @@ def test_what_is_not_finite_stops_the_run_and_leaves_the_checkpoint_before_it(
             parameters[0].grad.fill_(float("inf"))
         return clip(parameters, norm)
 
-    score = attempts.train.__globals__["rewards_of_prompts"]
+    score = network.rewards_of_prompts
 
     def spoil_rewards(*args: Any, **kwargs: Any) -> Any:
         rewards = score(*args, **kwargs)

@@ -373,13 +373,14 @@ def test_the_list_takes_the_same_queries_for_one_run_and_for_many(
 ) -> None:
     client, url = signed_in(researcher), reverse("runs", args=["tides"])
     done(ranked)
-    # session with account, membership; datasets of the form; runs: count and rows
-    with django_assert_num_queries(5):
+    # session with account, membership; datasets of the form; runs: count and rows;
+    # settings of retraining, the clock, what is waiting
+    with django_assert_num_queries(8):
         client.get(url)
     for _ in range(4):
         running(ranked)
         done(ranked, in_use=False)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(8):
         client.get(url)
 
 
@@ -518,8 +519,8 @@ def test_a_run_page_reads_few_rows_however_long_the_run(
     url = reverse("run_live", args=["tides", run.pk])
     for step in range(11, 30):
         measure(run, step)
-    # session with account, membership; run; first step, newest step, evaluations
-    with django_assert_num_queries(6):
+    # session with account, membership; run; first step, newest step, evaluations; log
+    with django_assert_num_queries(7):
         client.get(url)
 
 
