@@ -9,12 +9,14 @@ from typing import BinaryIO, Final, Protocol, TypeVar
 from django.db import transaction
 
 from annotation import jobs, tasks
+from annotation.collector import rarely_collecting
 from annotation.import_report import ImportReport, batches, checked_lines
 from annotation.jsonl import Line, LineReader, Progress
 from annotation.models import Project, Prompt, PromptImport, User
 from annotation.overlap import lock_overlap
 from annotation.prompt_lines import FIELDS, PromptLine, check_prompt
 from annotation.prompt_rows import store_prompts
+from annotation.prompt_warnings import warnings_of
 from annotation.slots import call_back
 from annotation.strict_json import Refused
 
@@ -100,6 +102,7 @@ def name_of(file: BinaryIO) -> str:
 # --- One reading of a file ---------------------------------------------------------
 
 
+@rarely_collecting()
 def import_file(
     project: Project,
     source: Source[Item],
@@ -262,7 +265,7 @@ class PromptIntake:
         report: ImportReport,
     ) -> list[PromptLine]:
         stored = stored_prompts(self._project, (prompt.id for _, prompt in batch))
-        new = []
+        new_lines, new = [], []
         for line, prompt in batch:
             try:
                 is_new = _is_new(prompt, stored.get(prompt.id), seen)
@@ -271,10 +274,12 @@ class PromptIntake:
                 continue
             seen.add(prompt.id)
             if is_new:
-                report.take(line, prompt.warnings())
+                new_lines.append(line)
                 new.append(prompt)
             else:
                 report.unchanged += 1
+        for line, warnings in zip(new_lines, warnings_of(new), strict=True):
+            report.take(line, warnings)
         return new
 
     def write(self, rows: list[PromptLine]) -> None:
@@ -302,7 +307,7 @@ def _is_new(
     """
     if prompt.id in seen:
         raise Refused("duplicate_id", f"the prompt {prompt.id!r} stands above already")
-    if stored_sha256 is not None and stored_sha256 != prompt.sha256:
+    if stored_sha256 is not None and not prompt.is_stored_as(stored_sha256):
         raise Refused(
             "changed",
             f"the prompt {prompt.id!r} is stored with other content; stored"

@@ -4,15 +4,15 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from io import BufferedIOBase
-from typing import BinaryIO, Final, cast
+from io import BufferedIOBase, BytesIO
+from typing import BinaryIO, Final, NamedTuple, cast
 
 # Ten texts of the largest size, and room for the rest of the line.
 LONGEST_LINE: Final = 24 * 2**20
 BOM: Final = b"\xef\xbb\xbf"
 GZIP: Final = b"\x1f\x8b"
-AT_ONCE: Final = 2**20
+LONG_ENOUGH: Final = 64  # of a longer line so many bytes say what it was
+AT_ONCE: Final = 2**16
 # Texts pack to a tenth, logs of one sentence to a hundredth; only what was made to fill
 # a disk or to take for ever packs to a thousandth. Small files may pack as they like.
 MOST_TIMES: Final = 200
@@ -26,12 +26,12 @@ class UnreadableFile(ValueError):  # noqa: N818  reads as what happened
     """The file itself is broken: nothing of it can be trusted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line that is not blank, without its end.
 
     `number` counts all lines from 1, `byte_offset` is where the line starts in the
-    (uncompressed) file. Of a line beyond LONGEST_LINE only the start is kept.
+    (uncompressed) file. Of a line beyond LONGEST_LINE only the start is kept. A tuple,
+    for a file has many.
     """
 
     number: int
@@ -68,10 +68,8 @@ class LineReader:
     def check(self) -> None:
         """Read to the end, without a look at the lines. Raises UnreadableFile."""
         with self._plain() as plain:
-            read = 0
-            while piece := plain.read(AT_ONCE):
-                read += len(piece)
-                self._check(read)
+            for _ in self._pieces(plain):
+                pass
 
     @contextmanager
     def _plain(self) -> Iterator[BufferedIOBase]:
@@ -88,20 +86,25 @@ class LineReader:
             ) from error
 
     def _lines(self, plain: BufferedIOBase) -> Iterator[Line]:
-        number = offset = read = 0
-        kept = b""
-        while piece := plain.readline(LONGEST_LINE + 1):
+        number, offset, size = 1, 0, 0  # of the line that is being read
+        begun: list[bytes] = []  # what is there of it
+        for piece in self._pieces(plain):
+            for some in BytesIO(piece):  # six times as fast as split()
+                begun.append(some)
+                size += len(some)
+                if some.endswith(b"\n"):
+                    yield from _line(number, offset, b"".join(begun), size)
+                    number, offset, size, begun = number + 1, offset + size, 0, []
+                elif size > LONGEST_LINE:
+                    begun = [b"".join(begun)[:LONG_ENOUGH]]
+        yield from _line(number, offset, b"".join(begun), size)
+
+    def _pieces(self, plain: BufferedIOBase) -> Iterator[bytes]:
+        read = 0
+        while piece := plain.read(AT_ONCE):
             read += len(piece)
             self._check(read)
-            # Of an endless line the first bytes and the last one say enough.
-            kept = kept[:64] + piece[-1:] if kept else piece
-            if not piece.endswith(b"\n"):
-                continue
-            number += 1
-            yield from _line(number, offset, kept, length=read - offset)
-            offset, kept = read, b""
-        if kept:
-            yield from _line(number + 1, offset, kept, length=read - offset)
+            yield piece
 
     def _check(self, read: int) -> None:
         if self._most_bytes is not None and read > self._most_bytes:
@@ -118,18 +121,13 @@ class LineReader:
             self._progress(self._file.tell())
 
 
-def _line(number: int, offset: int, raw: bytes, *, length: int) -> Iterator[Line]:
-    """The line, or nothing where it is blank."""
-    if not raw.strip():
-        return
+def _line(number: int, offset: int, raw: bytes, size: int) -> tuple[Line] | tuple[()]:
+    """The line of so many bytes, its end included; none where it is blank."""
+    if size > LONGEST_LINE + 1:
+        return (Line(number, offset, raw[:LONG_ENOUGH], too_long=True),)
+    if not raw or raw.isspace():
+        return ()
     content = raw.removesuffix(b"\n")
-    crlf = content.endswith(b"\r")
-    content = content.removesuffix(b"\r")
-    yield Line(
-        number,
-        offset,
-        content.removeprefix(BOM),
-        bom=content.startswith(BOM),
-        crlf=crlf,
-        too_long=length > LONGEST_LINE + 1,
-    )
+    bom, crlf = content.startswith(BOM), content.endswith(b"\r")
+    content = content.removeprefix(BOM).removesuffix(b"\r")
+    return (Line(number, offset, content, bom, crlf),)

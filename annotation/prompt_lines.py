@@ -3,9 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
-from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, Final, NamedTuple
 
 from annotation import json_fields
@@ -19,8 +17,6 @@ from annotation.models import (
     Purpose,
 )
 from annotation.strict_json import Refused
-from annotation.text_signs import is_truncated, names_a_model
-from annotation.visible import is_blank
 
 ROLES: Final = ("system", "user", "assistant")
 WORK: Final = Purpose.WORK.value
@@ -67,79 +63,47 @@ class PromptLine:
         """Hash of what the line says of the prompt, whatever way it says it.
 
         The order of keys, of responses and of tags means nothing; a plain text and
-        the one user turn it stands for are the same prompt. When it is to be ranked,
-        its priority, is no part of it.
+        the one user turn it stands for are the same prompt. Its priority belongs to it.
         """
-        return hashlib.sha256(self._canonical().encode("utf-8")).hexdigest()
-
-    def _canonical(self) -> str:
-        """JSON with sorted keys, put together here: the encoder takes thrice as long.
-
-        Absent is 0, so that lines of before priorities hash as they did.
-        """
-        turns = (
-            f'{{"content": {_quoted(turn["content"])}, "role": "{turn["role"]}"}}'
-            for turn in self.messages
+        said = [self.id, self.purpose, str(self.priority), str(len(self.messages))]
+        for turn in self.messages:
+            said += (turn["role"], turn["content"])
+        said += (
+            _encoded(self.gold),
+            _encoded(self.metadata),
+            _encoded(sorted(self.tags)),
         )
-        responses = (
-            f"[{_quoted(one.id)}, {_quoted(one.text)},"
-            f" {_quoted(one.model)}, {_encoded(one.params)}]"
-            for one in sorted(self.responses)  # by their ids, which differ
-        )
-        priority = f'"priority": {self.priority}, ' if self.priority else ""
-        return (
-            f'{{"gold": {_encoded(self.gold)}, "id": {_quoted(self.id)},'
-            f' "messages": [{", ".join(turns)}], "metadata": {_encoded(self.metadata)},'
-            f' {priority}"purpose": "{self.purpose}",'
-            f' "responses": [{", ".join(responses)}],'
-            f' "tags": {CANONICAL.encode(sorted(self.tags))}}}'
-        )
+        for one in sorted(self.responses):  # by their ids, which differ
+            said += (one.id, one.text, one.model or "", _encoded(one.params))
+        # No text holds a NUL, so what stands between NULs is told apart.
+        return hashlib.sha256("\0".join(said).encode()).hexdigest()
 
-    def warnings(self) -> list[tuple[str, str]]:
-        """What a reader should know of a line that is imported all the same."""
-        found = []
-        if all(is_blank(message["content"]) for message in self.messages):
-            found.append(("empty_prompt", "the prompt shows no character"))
-        if is_truncated(self.metadata):
-            found.append(
-                ("truncated", "a text was cut off at its limit, says 'metadata'")
-            )
-        if self.gold and len(set(self.gold.values())) == 1:
-            found.append(("gold_tied", "'gold' ties everything: it tests nothing"))
-        for code, says, odd in self._odd_responses():
-            if odd:
-                found.append((code, f"{says} {_listed([one.id for one in odd])}"))
-        return found
+    @property
+    def former_sha256(self) -> str:
+        """The hash by which prompts were stored before; it took three times as long."""
+        content: dict[str, Any] = {
+            "id": self.id,
+            "messages": self.messages,
+            "responses": sorted(self.responses),
+            "tags": sorted(self.tags),
+            "purpose": self.purpose,
+            "gold": self.gold,
+            "metadata": self.metadata,
+        }
+        if self.priority:
+            content["priority"] = self.priority
+        return hashlib.sha256(CANONICAL.encode(content).encode()).hexdigest()
 
-    def _odd_responses(self) -> Iterator[tuple[str, str, list[ResponseLine]]]:
-        """What may be odd about responses: code, words before the ids, and which."""
-        given = self.responses
-        blank = [one for one in given if is_blank(one.text)]
-        yield "empty_response", "no visible character in", blank
-        times = Counter(one.text for one in given) if _some_equal(given) else {}
-        equal = [one for one in given if times.get(one.text, 1) > 1]
-        yield "identical_responses", "equal texts:", equal
-        telling = [one for one in given if names_a_model(one.text)]
-        yield "names_a_model", "labelers can read which model wrote", telling
-        cut = [one for one in given if one.params and is_truncated(one.params)]
-        yield "truncated", "cut off at a limit, say 'params':", cut
+    def is_stored_as(self, sha256: str) -> bool:
+        """Whether the prompt that was stored with this hash says the same."""
+        return sha256 == self.sha256 or sha256 == self.former_sha256
 
 
-def _some_equal(given: list[ResponseLine]) -> bool:
-    return len({one.text for one in given}) < len(given)
-
-
-def _quoted(text: str | None) -> str:
-    """As CANONICAL writes it, in half the time where the text is ASCII."""
-    if text is None:
-        return "null"
-    if text.isascii() and "\x7f" not in text:
-        return encode_basestring_ascii(text)
-    return encode_basestring(text)
-
-
-def _encoded(value: dict[str, Any] | None) -> str:
-    return "{}" if value == {} else CANONICAL.encode(value)  # as it nearly always is
+def _encoded(value: Any) -> str:
+    """As CANONICAL writes it, which is not asked for what nearly every line says."""
+    if value:
+        return CANONICAL.encode(value)
+    return "null" if value is None else str(value)  # [] or {}
 
 
 def check_prompt(fields: dict[str, Any], *, fewest_responses: int) -> PromptLine:
@@ -199,12 +163,10 @@ def _message(turn: Any, number: int) -> Message:
 
 def _responses(given: list[Any]) -> list[ResponseLine]:
     responses = [_response(fields, number) for number, fields in enumerate(given, 1)]
-    times = Counter(response.id for response in responses)
-    for response_id in times:
-        if times[response_id] > 1:
-            raise Refused(
-                "duplicate_id", f"two responses have the id {response_id[:50]!r}"
-            )
+    if len({response.id for response in responses}) < len(responses):
+        times = Counter(response.id for response in responses)
+        twice = next(one for one in times if times[one] > 1)
+        raise Refused("duplicate_id", f"two responses have the id {twice[:50]!r}")
     return responses
 
 
@@ -294,7 +256,3 @@ def _priority(given: Any) -> int:
             f" {HIGHEST_PRIORITY}",
         )
     return int(given)
-
-
-def _listed(ids: list[str]) -> str:
-    return ", ".join(response_id[:50] for response_id in ids)

@@ -1,17 +1,16 @@
 """Imported prompts as rows: prompts, responses and slots go in by COPY.
 
 A prompt brings up to nine responses and a slot or more. As objects that are inserted
-they would cost more than reading and checking the file. Triggers and constraints hold
-as they do for INSERT.
+they would cost more than reading and checking the file.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.db import connection
 
+from annotation.copying import copy_rows, jsonb
 from annotation.models import (
     Assignment,
     AssignmentSource,
@@ -36,14 +35,8 @@ SLOT_COLUMNS = (
     *("project_id", "prompt_id", "slot", "repeat", "source", "pool", "seq", "state"),
     *("token", "display_order"),
 )
-BETWEEN, END, NULL = b"\xfd", b"\xfe", b"\xff"
-# The backslash first, for all others become one with a letter, or are no text.
-ESCAPES = (
-    *((b"\\", rb"\\"), (b"\t", rb"\t"), (b"\n", rb"\n"), (b"\r", rb"\r")),
-    *((BETWEEN, b"\t"), (END, b"\n"), (NULL, rb"\N")),
-)
-Value = str | int | None
-Row = Sequence[Value]
+EMPTY: Final = jsonb({})  # as most metadata and parameters are
+Row = Sequence[Any]
 
 
 @dataclass(slots=True)
@@ -78,70 +71,28 @@ def store_prompts(
     choose_overlap(project=project, prompts=prompts)
     pairs = list(zip(prompts, lines, strict=True))
     copy_rows(
-        Prompt._meta.db_table,
+        Prompt,
         PROMPT_COLUMNS,
         (_prompt_row(project, prompt, line, kept) for prompt, line in pairs),
     )
     copy_rows(
-        Response._meta.db_table,
+        Response,
         RESPONSE_COLUMNS,
         (
-            (prompt.pk, *told, _json(params))
+            (prompt.pk, one.id, one.text, one.model, _facts(one.params))
             for prompt, line in pairs
-            for *told, params in line.responses
+            for one in line.responses
         ),
     )
     slots = [] if project.archive else list(_slot_rows(project, pairs))
-    copy_rows(Assignment._meta.db_table, SLOT_COLUMNS, slots)
+    copy_rows(Assignment, SLOT_COLUMNS, slots)
     at = SLOT_COLUMNS.index("seq")
     places = [place for row in slots if isinstance(place := row[at], int)]
     return StoredPrompts([prompt.pk for prompt in prompts], min(places, default=None))
 
 
-def copy_rows(table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Store rows by COPY; columns that are not named get their defaults.
-
-    The rows of a batch, which fit in the memory, are sent at once. An array is a text
-    here, as Postgres writes it.
-    """
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
-    ):
-        copy.write(copied(rows))
-
-
-def copied(rows: Iterable[Row]) -> bytes:
-    """Rows in COPY's text format (https://www.postgresql.org/docs/current/sql-copy.html).
-
-    Three bytes that no UTF-8 holds stand for what divides them until all texts are
-    escaped together: psycopg, which does it text by text, takes thrice as long.
-    """
-    plain = b"".join(
-        BETWEEN.join(
-            [
-                value.encode()
-                if isinstance(value, str)
-                else (NULL if value is None else b"%d" % value)
-                for value in row
-            ]
-        )
-        + END
-        for row in rows
-    )
-    for sign, written in ESCAPES:
-        plain = plain.replace(sign, written)
-    return plain
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value) if value else "{}"
-
-
-def _array(texts: Iterable[str]) -> str:
-    """Texts as Postgres reads an array of them."""
-    escaped = (text.replace("\\", r"\\").replace('"', r"\"") for text in texts)
-    return "{" + ",".join(f'"{text}"' for text in escaped) + "}"
+def _facts(facts: dict[str, Any]) -> bytes:
+    return jsonb(facts) if facts else EMPTY
 
 
 def _keys(count: int) -> list[int]:
@@ -159,13 +110,9 @@ def _prompt_row(
     project: Project, prompt: NewPrompt, line: PromptLine, kept: PromptImport
 ) -> Row:
     return (
-        *(prompt.pk, project.pk, line.id, kept.pk, json.dumps(line.messages)),
-        *(
-            _array(line.tags),
-            line.purpose,
-            None if line.gold is None else json.dumps(line.gold),
-        ),
-        *(_json(line.metadata), line.sha256, prompt.overlap, line.priority, ""),
+        *(prompt.pk, project.pk, line.id, kept.pk, jsonb(line.messages), line.tags),
+        *(line.purpose, None if line.gold is None else jsonb(line.gold)),
+        *(_facts(line.metadata), line.sha256, prompt.overlap, line.priority, ""),
     )
 
 
@@ -189,5 +136,5 @@ def _slot_rows(
             order = drawn_order(token, len(line.responses))
             yield (
                 *(project.pk, prompt.pk, slot, 0, source),
-                *("random", seq, state, token, _array(map(str, order))),
+                *("random", seq, state, token, order),
             )

@@ -7,12 +7,17 @@ both), and documents nested until the stack ends.
 
 import json
 import math
+import re
 from collections import Counter
 from typing import Any, Final, NoReturn
 
 DEEPEST: Final = 32  # objects and lists inside each other
 MOST_KEYS: Final = 10_000  # of one object
 LARGEST_INTEGER: Final = 2**63 - 1
+# An escape that may bring in a NUL or half a surrogate pair. What follows the backslash
+# is only looked at, for a pattern that begins with one sign is searched five times as
+# fast.
+UNWANTED: Final = re.compile(rb"\\(?=u(?:0000|[dD][89a-fA-F]))")
 
 
 class Refused(ValueError):  # noqa: N818  reads as what happened
@@ -51,9 +56,9 @@ def read_json(raw: bytes) -> Any:
         raise Refused("bad_json", _where(error)) from error
     except RecursionError as error:
         raise _too_deep() from error
-    # Only an escape can bring in a NUL or half a surrogate pair by now, and what opens
-    # few brackets is not deep: most documents need not be walked through.
-    escapes = b"\\u" in raw
+    # NULs and surrogates can only come by an escape by now, and what opens few brackets
+    # is not deep: most documents need not be walked through.
+    escapes = UNWANTED.search(raw) is not None
     if escapes or _times(b"{", raw) + _times(b"[", raw) > DEEPEST:
         _check_inside(value, texts_too=escapes)
     return value

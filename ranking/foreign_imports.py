@@ -16,6 +16,7 @@ from annotation.json_fields import check_covers
 from annotation.jsonl import Line, Progress
 from annotation.models import Project, User
 from annotation.prompt_lines import PromptLine, check_prompt
+from annotation.prompt_warnings import warnings_of
 from annotation.strict_json import Refused
 from ranking.foreign.formats import FORMATS, ForeignFile
 from ranking.foreign.judged import OurLines
@@ -122,11 +123,13 @@ class ForeignIntake:
                 for ranking in one.rankings
             ]
             known.rankings = stored_orders(self._project, rankings)
-            yield [
-                rows
+            new = [
+                (line, record, rows)
                 for line, record in batch
                 if (rows := _judge(line, record, known, report))
             ]
+            _take([(line, record) for line, record, _ in new], report)
+            yield [rows for _, _, rows in new]
 
     def _checked(
         self,
@@ -179,7 +182,7 @@ def _checked(ours: list[OurLines] | Refused, fewest: int) -> list[Checked]:
 def _judge(
     line: Line, record: list[Checked], known: Known, report: ImportReport
 ) -> NewRows:
-    """What is new of a record; the report gets its verdict."""
+    """What is new of a record; if nothing is, the report gets its verdict."""
     try:
         new = _new_of(record, known)
     except Refused as error:
@@ -188,8 +191,8 @@ def _judge(
     repeated = any(one.prompt.id in known.above for one in record)
     known.remember(record)
     if new:
-        report.take(line, [sign for one in record for sign in one.prompt.warnings()])
-    elif not record:
+        return new
+    if not record:
         report.keep(line, [("nothing_ranked", "nobody ranked two responses here")])
     elif repeated:
         report.keep(line, [("repeated", "the same stands above already")])
@@ -198,13 +201,21 @@ def _judge(
     return new
 
 
+def _take(lines: list[tuple[Line, list[Checked]]], report: ImportReport) -> None:
+    """Take these records, each with the warnings of its prompts."""
+    prompts = [one.prompt for _, record in lines for one in record]
+    warnings = warnings_of(prompts)
+    for line, record in lines:
+        report.take(line, [sign for _ in record for sign in next(warnings)])
+
+
 def _new_of(record: list[Checked], known: Known) -> NewRows:
     new = NewRows()
     for one in record:
         stored = known.of_prompt(one.prompt.id)
         if stored is None:
             new.prompts.append(one.prompt)
-        elif stored != one.prompt.sha256:
+        elif not one.prompt.is_stored_as(stored):
             raise Refused(
                 "changed",
                 f"the prompt {one.prompt.id!r} is known with other content; stored"

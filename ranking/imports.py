@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from django.db.models.functions import Now
 
+from annotation.copying import copy_rows
 from annotation.import_report import ImportReport, batches, checked_lines
 from annotation.imports import ImportMode, import_file
 from annotation.json_fields import check_covers
@@ -22,7 +23,6 @@ from annotation.models import (
     Response,
     Role,
 )
-from annotation.prompt_rows import copy_rows
 from annotation.strict_json import Refused
 from ranking.models import Placement, Ranking, RankingStatus
 from ranking.ranking_lines import FIELDS, Key, RankingLine, check_ranking
@@ -222,7 +222,7 @@ def store_rankings(project: Project, new: list[NewRanking]) -> None:
     )
     # Up to nine for each ranking: as objects they would cost more than all the rest.
     copy_rows(
-        Placement._meta.db_table,
+        Placement,
         ("ranking_id", "response_id", "rank", "raw_rank"),
         (
             (stored.pk, ranking.responses[response], rank, raw[response])

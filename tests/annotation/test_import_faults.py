@@ -70,40 +70,45 @@ def test_ten_thousand_lines_with_a_hundred_bad_ones(project: Project) -> None:
 
 # --- Killed -----------------------------------------------------------------------
 
-KILLED_AT = 61
-
 
 class Killed(BaseException):
     """Not an Exception: nothing on the way may take it for one."""
 
 
 class Deadly(io.BytesIO):
-    """Kills who reads so many lines."""
+    """Kills who reads more than so many bytes, reading it a second time included."""
 
-    reads = 0
+    def __init__(self, raw: bytes, *, after: int) -> None:
+        super().__init__(raw)
+        self.left = after
 
-    def readline(self, size: int | None = -1) -> bytes:
-        self.reads += 1
-        if self.reads == KILLED_AT:
+    def read(self, size: int | None = -1) -> bytes:
+        piece = super().read(size)
+        self.left -= len(piece)
+        if self.left < 0:
             raise Killed
-        return super().readline(size)
+        return piece
 
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A commit every twenty lines."""
+    """A commit every twenty lines; about one line is read at once."""
+    monkeypatch.setattr("annotation.jsonl.AT_ONCE", len(as_bytes(row("p10"))))
     monkeypatch.setattr("annotation.import_report.MOST_LINES", 10)
     monkeypatch.setattr(imports, "BATCHES_A_PIECE", 2)
 
 
 HUNDRED = b"\n".join(as_bytes(row(f"p{number}")) for number in range(100))
+SIXTY_ODD_LINES = len(HUNDRED) * 62 // 100
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("small_pieces")
 def test_a_killed_partial_import_goes_on_where_it_was(project: Project) -> None:
+    # It is looked at as a whole before the first piece is stored.
+    file = Deadly(HUNDRED, after=len(HUNDRED) + SIXTY_ODD_LINES)
     with pytest.raises(Killed):
-        import_prompts(project, Deadly(HUNDRED), mode=ImportMode.PARTIAL)
+        import_prompts(project, file, mode=ImportMode.PARTIAL)
     assert Prompt.objects.count() == 60
     assert Assignment.objects.count() == 60 * project.overlap
     kept = PromptImport.objects.get()
@@ -117,7 +122,7 @@ def test_a_killed_partial_import_goes_on_where_it_was(project: Project) -> None:
 @pytest.mark.usefixtures("small_pieces")
 def test_a_killed_whole_import_leaves_nothing(project: Project) -> None:
     with pytest.raises(Killed):
-        import_prompts(project, Deadly(HUNDRED))
+        import_prompts(project, Deadly(HUNDRED, after=SIXTY_ODD_LINES))
     for model in (Prompt, Response, Assignment, PromptImport):
         assert not model.objects.exists()
 
@@ -125,12 +130,9 @@ def test_a_killed_whole_import_leaves_nothing(project: Project) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("small_pieces")
 def test_a_partial_import_that_is_undone_meanwhile_stops(project: Project) -> None:
-    read_so_far: list[int] = []
-
-    def undone(read: int) -> None:
-        read_so_far.append(read)
-        if len(read_so_far) == 35:  # in the second piece
-            PromptImport.objects.update(undone_at="2026-11-21T00:00Z")
+    def undone(_: int) -> None:
+        first = PromptImport.objects.filter(imported=20)  # its first piece is stored
+        first.update(undone_at="2026-11-21T00:00Z")
 
     with pytest.raises(ImportStopped, match="was undone while it went on"):
         import_prompts(
@@ -139,7 +141,7 @@ def test_a_partial_import_that_is_undone_meanwhile_stops(project: Project) -> No
             mode=ImportMode.PARTIAL,
             progress=undone,
         )
-    assert Prompt.objects.count() == 20  # its first piece
+    assert Prompt.objects.count() == 20
 
 
 # --- Hostile ----------------------------------------------------------------------
