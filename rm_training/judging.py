@@ -1,10 +1,10 @@
 """Scores held-out prompts for the evaluation suite, each response once. Loads torch."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Self
 
-import torch
 from transformers import PreTrainedModel
 
 from rm_training.batch import EncodedPrompt
@@ -15,12 +15,9 @@ from rm_training.evaluation.judged import JudgedPrompt, judged
 from rm_training.evaluation.report import report
 from rm_training.invariances import invariances
 from rm_training.listener import Evaluation, TrainingListener, TrainingStopped
-from rm_training.network import ModelError, rewards_of_prompts
+from rm_training.network import ModelError, scores_of_prompts
 from rm_training.preparation import PreparedRun
 from rm_training.splits import split_examples
-
-POSITIONS_PER_PASS: Final = 16_384
-"""Tokens and padding of one forward pass: bounds memory."""
 
 Rewards = Sequence[Sequence[float]]
 """Of each prompt's responses that fit."""
@@ -101,20 +98,17 @@ def rewards_of(
 ) -> list[list[float]]:
     """Rewards of each prompt's responses that fit, in the order of the prompts.
 
-    Prompts of similar length share a pass; `after_pass` hears how many each had.
-    Raises ModelError for a reward that is not finite.
+    `after_pass` hears how many are done. Raises ModelError for a reward that is not
+    finite.
     """
-    found: list[list[float]] = [[] for _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda i: _longest(prompts[i].encoded))
-    for places in _passes(order, prompts):
-        group = [prompts[i].encoded for i in places]
-        with torch.no_grad():
-            rewards = rewards_of_prompts(model, group, bfloat16=bfloat16)  # (B, K)
-        if not rewards.isfinite().all():
-            raise ModelError("a reward is not finite: the weights are of no use")
-        for i, of_prompt in zip(places, rewards.tolist(), strict=True):
-            found[i] = of_prompt[: len(prompts[i].kept)]
-        after_pass(len(places))
+    found = scores_of_prompts(
+        model,
+        [prompt.encoded for prompt in prompts],
+        bfloat16=bfloat16,
+        after_pass=after_pass,
+    )
+    if not all(math.isfinite(reward) for of_prompt in found for reward in of_prompt):
+        raise ModelError("a reward is not finite: the weights are of no use")
     return found
 
 
@@ -197,25 +191,3 @@ def _asking(
             raise TrainingStopped(step)
 
     return after_pass
-
-
-def _longest(prompt: EncodedPrompt) -> int:
-    return len(prompt.prompt) + max(map(len, prompt.responses))
-
-
-def _passes(
-    order: Sequence[int], prompts: Sequence[HeldOutPrompt]
-) -> Iterator[list[int]]:
-    """Places of prompts in groups of at most POSITIONS_PER_PASS positions once padded,
-    in an order that puts the shortest first."""
-    group: list[int] = []
-    rows = 0
-    for i in order:
-        more = len(prompts[i].kept)
-        if group and (rows + more) * _longest(prompts[i].encoded) > POSITIONS_PER_PASS:
-            yield group
-            group, rows = [], 0
-        group.append(i)
-        rows += more
-    if group:
-        yield group

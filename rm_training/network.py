@@ -7,7 +7,8 @@ half-precision rewards tie by rounding.
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Final
 
 import torch
@@ -114,20 +115,42 @@ def scores_of_prompts(
     prompts: Sequence[EncodedPrompt],
     *,
     bfloat16: bool = False,
+    after_pass: Callable[[int], object] = lambda prompts: None,
 ) -> list[list[float]]:
     """Rewards of each prompt's responses, as rewards_of_prompts gives them, in passes
-    of at most POSITIONS_AT_ONCE tokens where no single prompt has more.
+    of at most POSITIONS_AT_ONCE tokens where no single response has more.
 
-    Prompts of similar length are encoded together, whatever their order.
+    Prompts of similar length are encoded together, whatever their order, and one with
+    too many tokens in several passes. `after_pass` hears how many prompts are done.
     """
-    scores: list[list[float]] = [[] for _ in prompts]
-    for places in _bounded([prompt.tokens for prompt in prompts]):
-        table = rewards_of_prompts(
-            model, [prompts[place] for place in places], bfloat16=bfloat16
-        )
-        for place, rewards in zip(places, table.tolist(), strict=True):
-            scores[place] = rewards[: len(prompts[place].responses)]
-    return scores
+    pieces, ends = list[EncodedPrompt](), list[bool]()
+    for prompt in prompts:
+        of_prompt = list(_pieces(prompt))
+        pieces += of_prompt
+        ends += [piece is of_prompt[-1] for piece in of_prompt]
+    scores: list[list[float]] = [[] for _ in pieces]
+    for places in _bounded([piece.tokens for piece in pieces]):
+        group = [pieces[place] for place in places]
+        table = rewards_of_prompts(model, group, bfloat16=bfloat16).tolist()
+        for place, rewards in zip(places, table, strict=True):
+            scores[place] = rewards[: len(pieces[place].responses)]
+        after_pass(sum(ends[place] for place in places))
+    flat = chain.from_iterable(scores)
+    return [list(islice(flat, len(prompt.responses))) for prompt in prompts]
+
+
+def _pieces(prompt: EncodedPrompt) -> Iterator[EncodedPrompt]:
+    """The prompt with some of its responses each, within the bound."""
+    some, size = list[tuple[int, ...]](), 0
+    for response in prompt.responses:
+        row = len(prompt.prompt) + len(response)
+        if some and size + row > POSITIONS_AT_ONCE:
+            yield EncodedPrompt(prompt=prompt.prompt, responses=tuple(some))
+            some, size = [], 0
+        some.append(response)
+        size += row
+    if some:
+        yield EncodedPrompt(prompt=prompt.prompt, responses=tuple(some))
 
 
 def _bounded(tokens: Sequence[int]) -> Iterator[list[int]]:

@@ -8,20 +8,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Self
 
-import torch
 from transformers import PreTrainedModel
 
-from rm_training.batch import EncodedPrompt, pad_rows
+from rm_training.batch import EncodedPrompt
 from rm_training.checkpoint import read_meta
 from rm_training.data import DataError, Message, parse_messages, parse_text
 from rm_training.encoding import Encoded, Encoder, EncodingError, Limits, template_of
 from rm_training.errors import RunError
 from rm_training.loading import load_trained
 from rm_training.manifest import DamagedFolder, verify
-from rm_training.network import choose_device, rewards_of_rows
+from rm_training.network import choose_device, scores_of_prompts
 
-POSITIONS_PER_PASS: Final = 16_384
-"""Tokens and padding of one forward pass: bounds memory."""
 LINES_AT_ONCE: Final = 64
 """Lines of JSONL that are read and batched together before rewards are given."""
 
@@ -109,9 +106,7 @@ class RewardModel:
 
     def rewards(self, prompts: Sequence[EncodedPrompt]) -> list[list[float]]:
         """Rewards of each prompt's responses, in the order given."""
-        rows = [row for prompt in prompts for row in prompt.rows()]
-        flat = iter(self._rewards(rows))
-        return [list(islice(flat, len(prompt.responses))) for prompt in prompts]
+        return scores_of_prompts(self.model, prompts)
 
     def _fitting(self, encoded: Encoded) -> EncodedPrompt:
         if encoded.too_long:
@@ -122,18 +117,6 @@ class RewardModel:
                 f"{self.encoder.limits.max_length} in all"
             )
         return EncodedPrompt(prompt=encoded.prompt, responses=encoded.responses)
-
-    @torch.no_grad()
-    def _rewards(self, rows: Sequence[Sequence[int]]) -> list[float]:
-        """Rewards in the rows' order; rows of similar length share a pass."""
-        rewards = [0.0] * len(rows)
-        pad = self.encoder.tokenizer.pad_token_id
-        for indices in _passes([len(row) for row in rows]):
-            padded = pad_rows([rows[i] for i in indices], pad_token_id=pad)
-            scored = rewards_of_rows(self.model, padded).tolist()
-            for index, reward in zip(indices, scored, strict=True):
-                rewards[index] = reward
-        return rewards
 
 
 def score_lines(model: RewardModel, lines: Iterable[bytes]) -> Iterator[str]:
@@ -211,15 +194,3 @@ def _finite(digits: str) -> float:
     if math.isinf(number):
         raise ValueError(f"{digits} is no finite number")
     return number
-
-
-def _passes(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices, shortest first, in groups of at most POSITIONS_PER_PASS once padded."""
-    group: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if group and (len(group) + 1) * lengths[index] > POSITIONS_PER_PASS:
-            yield group
-            group = []
-        group.append(index)
-    if group:
-        yield group

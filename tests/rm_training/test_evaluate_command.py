@@ -10,7 +10,7 @@ import torch
 from django.core.management.base import CommandError
 
 from rm_training import invariances as checked
-from rm_training import judging
+from rm_training import network
 from rm_training.config import TrainingConfig
 from rm_training.data import DataError, data_sha256, read_examples
 from rm_training.evaluation.choice import chosen_splits
@@ -235,7 +235,7 @@ def test_a_request_to_stop_is_heard_between_two_passes_of_the_evaluation(
     # All prompts of a split fit into one pass: nothing lies between.
     found = evaluation_of_run(run, examples, known=unknown, step=3)
     assert set(found["splits"]) == {"valid1", "valid2"}
-    monkeypatch.setattr(judging, "POSITIONS_PER_PASS", 1)
+    monkeypatch.setattr(network, "POSITIONS_AT_ONCE", 1)
     with pytest.raises(TrainingStopped) as stopped:
         evaluation_of_run(run, examples, known=unknown, step=3)
     assert stopped.value.step == 3

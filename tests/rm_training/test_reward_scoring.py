@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from rm_training import scoring
+from rm_training import network, scoring
 from rm_training.data import DataError
 from rm_training.encoding import EncodingError
 from rm_training.listener import TrainingResult
@@ -51,17 +51,23 @@ def test_the_size_of_a_pass_changes_nothing_but_rounding(
 ) -> None:
     responses = [["word " * n for n in (1, 40, 3, 90, 7)]]
     at_once = model.score(["Hi"], responses)[0]
-    monkeypatch.setattr(scoring, "POSITIONS_PER_PASS", 1)
-    assert list(scoring._passes([5, 9, 2])) == [[2], [0], [1]]
+    passes: list[int] = []
+    encode = network.rewards_of_prompts
+
+    def counted(model: Any, prompts: Any, **kwargs: Any) -> Any:
+        passes.append(sum(len(prompt.responses) for prompt in prompts))
+        return encode(model, prompts, **kwargs)
+
+    monkeypatch.setattr(network, "rewards_of_prompts", counted)
+    monkeypatch.setattr(network, "POSITIONS_AT_ONCE", 1)
     one_by_one = model.score(["Hi"], responses)[0]
+    assert passes == [1] * 5
     assert at_once == pytest.approx(one_by_one, abs=1e-5)
 
 
-def test_passes_hold_the_budget_once_padded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "POSITIONS_PER_PASS", 20)
-    lengths = [10, 3, 9, 4, 30, 5]
-    passes = list(scoring._passes(lengths))
-    assert passes == [[1, 3, 5], [2, 0], [4]]
+def test_a_prompt_without_responses_is_passed_over(model: RewardModel) -> None:
+    alone = model.score(["Hi"], [["a"]])[0]
+    assert model.score(["Ho", "Hi", "Ho"], [[], ["a"], []]) == [[], alone, []]
 
 
 def test_a_text_prompt_is_one_user_turn(model: RewardModel) -> None:
