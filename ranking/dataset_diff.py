@@ -1,5 +1,7 @@
 """What differs between two datasets, and what is new since one was frozen."""
 
+import json
+from collections.abc import Iterable
 from typing import Any, Final
 
 from django.db import connection
@@ -10,8 +12,10 @@ from ranking.diff_words import Change, DatasetDiff, LabelerChange, changed_filte
 from ranking.filters import Filters, filters_from_json, rankings_that_count
 from ranking.models import Dataset, DatasetRanking, Ranking, RankingQuerySet, Split
 
-# Every row of a side: 1 where a ranking is held before, 2 where after, 3 in both.
-HELD: Final = """
+# Sides: 1 where a ranking is held before, 2 where after, 3 in both. What each labeler
+# and each split had and has is counted from the same rows: to collect these is most of
+# the work.
+DIFFERENCE: Final = """
 WITH held AS MATERIALIZED (
     SELECT ranking_id, sum(side) AS sides FROM (
         SELECT ranking_id, 1 AS side FROM ranking_datasetranking
@@ -23,37 +27,42 @@ WITH held AS MATERIALIZED (
     SELECT sides, assignment_id, prompt_id, labeler_id
     FROM held JOIN ranking_ranking r ON r.id = ranking_id
     JOIN annotation_assignment a ON a.id = r.assignment_id
-)"""
-COUNTS: Final = f"""{HELD}
+), prompts AS MATERIALIZED (
+    SELECT prompt_id, bit_or(sides) AS sides FROM of_whom GROUP BY prompt_id
+), labelers AS (
+    SELECT labeler_id, count(*) FILTER (WHERE sides <> 2) AS had,
+        count(*) FILTER (WHERE sides > 1) AS has
+    FROM of_whom GROUP BY labeler_id HAVING bool_or(sides < 3)
+), splits AS (
+    SELECT split, count(*) FILTER (WHERE sides <> 2) AS had,
+        count(*) FILTER (WHERE sides > 1) AS has
+    FROM prompts JOIN ranking_promptsplit USING (prompt_id) GROUP BY split
+)
 SELECT (SELECT count(*) FROM held WHERE sides = 2),
     (SELECT count(*) FROM held WHERE sides = 1),
     (SELECT count(*) FROM (
         SELECT FROM of_whom GROUP BY assignment_id HAVING count(*) = 2) corrected),
-    count(*) FILTER (WHERE sides = 2), count(*) FILTER (WHERE sides = 1)
-FROM (SELECT bit_or(sides) AS sides FROM of_whom GROUP BY prompt_id) prompts"""  # noqa: S608  words of this file
-LABELERS: Final = f"""{HELD}
-SELECT labeler_id, count(*) FILTER (WHERE sides <> 2), count(*) FILTER (WHERE sides > 1)
-FROM of_whom GROUP BY labeler_id
-HAVING count(*) FILTER (WHERE sides = 1) > 0 OR count(*) FILTER (WHERE sides = 2) > 0"""  # noqa: S608  words of this file
-SPLITS: Final = f"""{HELD}
-SELECT split, count(*) FILTER (WHERE sides <> 2), count(*) FILTER (WHERE sides > 1)
-FROM (SELECT prompt_id, bit_or(sides) AS sides FROM of_whom GROUP BY prompt_id) prompts
-JOIN ranking_promptsplit USING (prompt_id) GROUP BY split"""  # noqa: S608  words of this file
+    (SELECT count(*) FROM prompts WHERE sides = 2),
+    (SELECT count(*) FROM prompts WHERE sides = 1),
+    (SELECT array_agg(ARRAY[labeler_id, had, has]) FROM labelers),
+    (SELECT jsonb_object_agg(split, ARRAY[had, has])::text FROM splits)
+"""
 
 
 def diff_of(before: Dataset, after: Dataset) -> DatasetDiff:
-    """From one dataset of a project to another one. Three queries."""
-    sides = {"before": before.pk, "after": after.pk}
-    [(added, removed, corrected, *prompts)] = _rows(COUNTS, sides)
-    splits = {name: (was, now) for name, was, now in _rows(SPLITS, sides)}
+    """From one dataset of a project to another one. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(DIFFERENCE, {"before": before.pk, "after": after.pk})
+        added, removed, corrected, *prompts, labelers, splits = cursor.fetchone()
+    changed_splits = json.loads(splits or "{}")
     pairs = [one.counts["strict_pairs"] for one in (before, after)]
     return DatasetDiff(
         rankings=Change(added, removed),
         corrected=corrected,
         prompts=Change(*prompts),
         strict_pairs=pairs[1] - pairs[0],
-        labelers=_labelers(before.project, _rows(LABELERS, sides)),
-        splits={name: splits.get(name, (0, 0)) for name in Split.values},
+        labelers=_labelers(before.project, labelers or ()),
+        splits={name: tuple(changed_splits.get(name, (0, 0))) for name in Split.values},
         filters=changed_filters(_chosen(before), _chosen(after)),
     )
 
@@ -63,17 +72,11 @@ def _chosen(dataset: Dataset) -> dict[str, Any]:
 
 
 def _labelers(
-    project: Project, rows: list[tuple[Any, ...]]
+    project: Project, changed: Iterable[tuple[int, int, int]]
 ) -> tuple[LabelerChange, ...]:
-    return tuple(
-        sorted(LabelerChange(project.pseudonym(pk), *counts) for pk, *counts in rows)
-    )
-
-
-def _rows(statement: str, sides: dict[str, int]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, sides)
-        return list(cursor.fetchall())
+    """Of keys with what each had and has."""
+    named = (LabelerChange(project.pseudonym(pk), *counts) for pk, *counts in changed)
+    return tuple(sorted(named))
 
 
 def held_by(dataset: Dataset, *, without: Dataset | None = None) -> RankingQuerySet:
