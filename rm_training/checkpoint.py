@@ -1,14 +1,12 @@
-"""Weights on disk: the published reward model, and the state that a run resumes from.
+"""The state on disk that a run resumes from.
 
 Everything is safetensors or JSON; nothing here can execute what it reads.
 """
 
 import dataclasses
-import hashlib
 import json
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -17,71 +15,23 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from rm_training.config import TrainingConfig
 from rm_training.errors import RunError
 from rm_training.listener import Evaluation
-from rm_training.loading import quiet_transformers
 from rm_training.manifest import (
     DamagedFolder,
-    file_sha256,
     publishing,
     require_space,
     verify,
 )
 
-META: Final = "meta.json"
 STATE: Final = "trainer_state.json"
 
 
 class CheckpointError(RunError):
     """A checkpoint cannot be written or does not belong to this run."""
-
-
-def publish(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    papers: Mapping[str, str],
-    out: Path,
-    check: Callable[[Path], None],
-) -> None:
-    """Writes the reward model to `out` in one atomic step, or not at all.
-
-    save_pretrained's config, safetensors and tokenizer (with the chat template), plus
-    the papers (texts by file name) and manifest.json. `check` is called with the folder
-    before it gets its name, and refuses it by raising.
-
-    Raises OutputRefused; CheckpointError where the disk refuses.
-    """
-    with _disk_errors(out), publishing(out) as folder:
-        with quiet_transformers():
-            model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
-        for name, text in papers.items():
-            (folder / name).write_text(text)
-        check(folder)
-
-
-def read_meta(folder: Path) -> dict[str, Any]:
-    """meta.json of a published model. Raises DamagedFolder."""
-    try:
-        meta = json.loads((folder / META).read_bytes())
-    except (OSError, ValueError) as error:
-        raise DamagedFolder(f"{folder}: {META} cannot be read: {error}") from error
-    if not isinstance(meta, dict):
-        raise DamagedFolder(f"{folder}: {META} is no JSON object")
-    return meta
-
-
-def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
-    """SHA-256 over the files that the tokenizer saves."""
-    with tempfile.TemporaryDirectory() as folder, quiet_transformers():
-        tokenizer.save_pretrained(folder)
-        files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-        hashes = [f"{path.name} {file_sha256(path)}" for path in files]
-    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 @dataclasses.dataclass
@@ -144,7 +94,7 @@ class Checkpoints:
         if folder.exists():  # a damaged one that the resume skipped
             shutil.rmtree(folder)
         files = _files(model, optimizer, progress)
-        with _disk_errors(folder):
+        with disk_errors(folder):
             require_space(self.root, sum(map(_bytes, files.values())))
             with publishing(folder) as partial:
                 for name, tensors in files.items():
@@ -166,7 +116,7 @@ class Checkpoints:
             there = len(list(self.root.glob("step-*")))
             slots = max(1, self.kept + 1 - there)
             needed += slots * 4 * _bytes(learnt(model))
-        with _disk_errors(self.root):
+        with disk_errors(self.root):
             require_space(self.root, needed)
 
     def newest_good(self) -> tuple[Path | None, list[str]]:
@@ -312,7 +262,8 @@ def _load_optimizer(
 
 
 @contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
+def disk_errors(folder: Path) -> Iterator[None]:
+    """What a disk refuses, as one CheckpointError that names the folder."""
     try:
         yield
     except (OSError, SafetensorError) as error:

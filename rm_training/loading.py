@@ -3,7 +3,9 @@
 safetensors only, and never Python code that a model brings along.
 """
 
+import hashlib
 import math
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,7 @@ from transformers import (
 )
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
+from rm_training.manifest import file_sha256
 from rm_training.network import ModelError, head_of, moved
 
 MODEL_TYPES: Final = frozenset(
@@ -221,3 +224,12 @@ def _one_line_errors(source: str) -> Iterator[None]:
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"cannot load {source}: {reason}") from error
+
+
+def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 over the files that the tokenizer saves."""
+    with tempfile.TemporaryDirectory() as folder, quiet_transformers():
+        tokenizer.save_pretrained(folder)
+        files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+        hashes = [f"{path.name} {file_sha256(path)}" for path in files]
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()

@@ -12,12 +12,12 @@ from rm_training.batch import (
     encode_examples,
     pad_ranks,
 )
-from rm_training.checkpoint import Checkpoints, checkpoints_of, tokenizer_sha256
+from rm_training.checkpoint import Checkpoints, checkpoints_of
 from rm_training.config import Ties, TrainingConfig
 from rm_training.data import DataError, Example, data_sha256
 from rm_training.encoding import Encoder, template_of
 from rm_training.listener import SilentListener, TrainingListener
-from rm_training.loading import load_base
+from rm_training.loading import load_base, tokenizer_sha256
 from rm_training.loss import pair_weights
 from rm_training.memory import save_memory
 from rm_training.network import limits_of, weights_sha256

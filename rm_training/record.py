@@ -12,11 +12,12 @@ import torch
 import transformers
 
 from rm_training.card import model_card
-from rm_training.checkpoint import META, Progress
+from rm_training.checkpoint import Progress
 from rm_training.encoding import PINNED_DATE
 from rm_training.evaluation.stored import EVALUATION
 from rm_training.listener import Evaluation
 from rm_training.preparation import PreparedRun
+from rm_training.published import META
 
 SCHEMA_VERSION = 1
 LOG = "training_log.jsonl"

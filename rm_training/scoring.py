@@ -11,13 +11,13 @@ from typing import Any, Final, Self
 from transformers import PreTrainedModel
 
 from rm_training.batch import EncodedPrompt
-from rm_training.checkpoint import read_meta
 from rm_training.data import DataError, Message, parse_messages, parse_text
 from rm_training.encoding import Encoded, Encoder, EncodingError, Limits, template_of
 from rm_training.errors import RunError
 from rm_training.loading import load_trained
 from rm_training.manifest import DamagedFolder, verify
 from rm_training.network import choose_device, scores_of_prompts
+from rm_training.published import read_meta
 
 LINES_AT_ONCE: Final = 64
 """Lines of JSONL that are read and batched together before rewards are given."""

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rm_training.checkpoint import discard_checkpoints, read_meta
+from rm_training.checkpoint import discard_checkpoints
 from rm_training.config import TrainingConfig
 from rm_training.heldout import better
 from rm_training.listener import Evaluation
 from rm_training.manifest import check_output
 from rm_training.processes import speaks_for_all
+from rm_training.published import read_meta
 
 TrainOne = Callable[[TrainingConfig, Path], object]
 """Trains with this config into this folder."""

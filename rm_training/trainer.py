@@ -15,7 +15,6 @@ from rm_training.checkpoint import (
     copied,
     learnt,
     load_learnt,
-    publish,
     resume,
 )
 from rm_training.config import TrainingConfig
@@ -36,17 +35,15 @@ from rm_training.listener import (
     TrainingResult,
     TrainingStopped,
 )
-from rm_training.loading import load_classifier
 from rm_training.loss import loss_denominator, pair_targets, preference_loss
 from rm_training.manifest import check_output, discard_partials
 from rm_training.memory import merge_adapters, trainable
 from rm_training.network import (
-    moved,
     positions_of_prompts,
     rewards_of_prompts,
-    rewards_of_rows,
 )
 from rm_training.preparation import PreparedRun, prepare
+from rm_training.published import check_reload, publish
 from rm_training.record import meta_of, papers_of
 from rm_training.schedule import learning_rate, prompts_of_step
 from rm_training.step_sums import StepSums, sums_of_pass
@@ -91,12 +88,14 @@ def train(
     if run.processes.is_main:
         known = {"valid1": progress.best, "valid2": valid2}
         evaluation = evaluation_of_run(run, examples, known=known, step=progress.step)
+        pad = run.tokenizer.pad_token_id
+        rows = pad_rows(list(run.train[0].rows()), pad_token_id=pad)
         publish(
             run.model,
             run.tokenizer,
             papers=papers_of(meta, evaluation, progress.log),
             out=out,
-            check=lambda folder: _check_reload(run, folder),
+            check=lambda folder: check_reload(run.model, rows, folder),
         )
     run.processes.gather(None)  # nobody leaves before the model is there
     return TrainingResult(
@@ -322,26 +321,3 @@ def _save(
 ) -> None:
     if run.config.checkpoint_every and progress.step and run.processes.is_main:
         run.checkpoints.save(run.model, optimizer, progress)
-
-
-@torch.no_grad()
-def _check_reload(run: PreparedRun, folder: Path) -> None:
-    """What transformers reads back from `folder` scores as our model does, to 1e-5.
-
-    Through its own forward, which looks for padding where we know the lengths. Raises
-    CheckpointError.
-    """
-    pad = run.tokenizer.pad_token_id
-    sequences = list(run.train[0].rows())
-    rows = pad_rows(sequences, pad_token_id=pad).to(run.model.device)
-    ours = rewards_of_rows(run.model, rows)  # (K,)
-    reloaded, missing = load_classifier(str(folder))
-    logits = moved(reloaded, run.model.device)(
-        input_ids=rows.input_ids, attention_mask=rows.attention_mask
-    ).logits  # (K, 1)
-    theirs = logits.squeeze(-1)
-    if missing or not torch.allclose(ours, theirs, rtol=1e-5, atol=1e-5):
-        raise CheckpointError(
-            f"the model read back from disk scores {theirs.tolist()} where the trained "
-            f"one scores {ours.tolist()}; nothing was published"
-        )

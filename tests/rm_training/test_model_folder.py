@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rm_training.checkpoint import CheckpointError, publish
+from rm_training.checkpoint import CheckpointError
 from rm_training.listener import TrainingResult
 from rm_training.manifest import (
     DamagedFolder,
@@ -18,6 +18,7 @@ from rm_training.manifest import (
     publishing,
     verify,
 )
+from rm_training.published import publish
 from rm_training.scoring import RewardModel
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from annotation.models import Membership, Project
 from ranking.datasets import freeze
-from rm_training.checkpoint import read_meta
+from rm_training.published import read_meta
 from tests.rm_training.ranked_project import rank_politely
 
 
