@@ -48,6 +48,7 @@ class RetrainingForm(RetrainForm):
         """Offers the bases of the settings' project only."""
         super().__init__(*args, project=settings.project)
         del self.fields["dataset"]
+        self.fields["base_model"].required = False  # it is asked for by `clean`
         stored = {name: getattr(settings, name) for name in OWN}
         if settings.base_model:
             stored["base_model"] = settings.base_model
@@ -60,10 +61,12 @@ class RetrainingForm(RetrainForm):
     def clean(self) -> dict[str, Any]:
         """A run that nobody watches needs a base; without one none can be due."""
         cleaned = super().clean()
-        if cleaned.get("when") == When.OFF:
-            return cleaned
-        if not self.bases:
-            self.add_error("when", "There is no base model to start from.")
+        if cleaned.get("when") != When.OFF and not cleaned.get("base_model"):
+            self.add_error(
+                *("base_model", "Choose what a run starts from.")
+                if self.bases
+                else ("when", "There is no base model to start from.")
+            )
         return cleaned
 
     def settings(self) -> dict[str, Any]:

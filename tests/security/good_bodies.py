@@ -7,6 +7,8 @@ from uuid import uuid4
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from annotation.models import Terms
+from rm_training.registry import retraining_of
+from rm_training.retraining_form import RetrainingForm
 from tests.conftest import make_prompt
 from tests.test_access_matrix import Cast
 
@@ -55,6 +57,21 @@ def _prompt_and_reason(cast: Cast, place: Place) -> Body:
     return {"prompt": make_prompt(cast.project).external_id, "reason": "A name."}
 
 
+def _retraining(cast: Cast, place: Place) -> Body:
+    """What the form shows, as it comes, with another number of rankings."""
+    form = RetrainingForm(settings=retraining_of(cast.project))
+    shown = {
+        name: form.get_initial_for_field(form.fields[name], name)
+        for name in form.fields
+    }
+    filled = {
+        name: value
+        for name, value in shown.items()
+        if value is not None and value is not False
+    }
+    return filled | {"every_rankings": 600}
+
+
 def _always(**body: Any) -> Callable[[Cast, Place], Body]:
     return lambda cast, place: dict(body)
 
@@ -91,12 +108,14 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "file_imports": lambda cast, place: {**_a_file(cast, place), "shape": "prompts"},
     "cancel_run": _always(),
     "cancel_freeze": _always(),
+    "retraining": _retraining,
 }
 JSON: dict[str, Callable[[Cast, Place], Body]] = {
     "api_archive": _always(),
     "api_undo_import": _always(),
     "api_take_down": _prompt_and_reason,
     "api_cancel_freeze": _always(),
+    "api_cancel_run": _always(),
     "api_claim": _always(),
     "api_draft": _always(rev=0, ranks=RANKS),
     "api_heartbeat": _always(),
@@ -117,7 +136,7 @@ NOTHING_TO_WRITE = {
         "restore_prompt",
         "freeze_dataset",
     ),
-    *("retrain", "use_model"),
+    *("retrain", "use_model", "api_runs", "api_use_model"),
     *("account_reauthenticate", "mfa_reauthenticate"),
     *("mfa_authenticate", "confirm_second_factor", "make_recovery_codes"),
     *("remove_second_factor", "rescue", "change_member_role", "revoke_member_token"),
