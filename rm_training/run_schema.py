@@ -24,7 +24,7 @@ class RunGiven(serializers.Serializer[Any]):
     dataset = serializers.CharField(source="dataset.name")
     base_model = serializers.CharField()
     config = serializers.JSONField()
-    attempt = serializers.IntegerField()
+    attempt = serializers.IntegerField(read_only=True)
     step = serializers.IntegerField()
     steps_total = serializers.IntegerField()
     phase = serializers.CharField()
@@ -51,7 +51,7 @@ class LogLineGiven(serializers.Serializer[Any]):
     """A line of a run's log."""
 
     at = serializers.DateTimeField(source="created_at")
-    attempt = serializers.IntegerField()
+    attempt = serializers.IntegerField(read_only=True)
     kind = serializers.CharField()
     text = serializers.CharField()
 
@@ -71,10 +71,10 @@ class ModelGiven(serializers.Serializer[Any]):
     run = serializers.IntegerField(source="run_id")
     dataset = serializers.CharField(source="run.dataset.name")
     folder = serializers.CharField()
-    manifest_sha256 = serializers.CharField()
+    manifest_sha256 = serializers.CharField(read_only=True)
     metrics = serializers.JSONField()
     comparison = serializers.JSONField()
-    in_use = serializers.BooleanField()
+    in_use = serializers.BooleanField(read_only=True)
     created_at = serializers.DateTimeField(read_only=True)
 
 

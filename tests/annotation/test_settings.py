@@ -223,8 +223,9 @@ def test_the_example_lists_every_setting_with_a_comment_and_no_other() -> None:
 
 def test_only_the_settings_read_the_environment() -> None:
     """`os.environ` elsewhere would be a setting that nobody can find."""
-    # These name the settings module, or hand the environment to their children.
-    allowed = {"celery.py", "wsgi.py", "settings.py", "demo.py"}
+    # These name the settings module, hand the environment to their children, or are
+    # told by accelerate's launcher which of its processes they are.
+    allowed = {"celery.py", "wsgi.py", "settings.py", "demo.py", "processes.py"}
     strays = [
         str(path.relative_to(ROOT))
         for room in ("annotation", "ranking", "rm_training")

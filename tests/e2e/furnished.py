@@ -34,6 +34,7 @@ from ranking.models import RankingStatus
 from ranking.models.file_imports import FileImport
 from ranking.summaries import lock_and_summarize
 from rm_training.config import TrainingConfig
+from rm_training.evaluation.report import report
 from rm_training.models import (
     RewardModel,
     ScoredFile,
@@ -43,6 +44,7 @@ from rm_training.models import (
 from tests.conftest import make_member, make_prompt
 from tests.ranking.checks import GOLD, make_check
 from tests.ranking.rows import store_ranking
+from tests.rm_training.judged_prompts import world
 from tests.test_access_matrix import Cast
 
 LONG_NAME = "Wilhelmina-Alexandrina Featherstonehaugh-Cholmondeley of Ravenscroft"
@@ -309,6 +311,11 @@ def _train(cast: Cast) -> TrainingRun:
             "valid1": _evaluated(4, "valid1"),
             "valid2": _evaluated(4, "valid2"),
             "notes": ["few prompts: some were moved"],
+        },
+        evaluation={
+            **report({"valid1": world(12, seed=1), "valid2": world(12, seed=2)}),
+            "left_out": {"valid1": 0, "valid2": 1},
+            "invariances": [],
         },
         in_use=True,
     )

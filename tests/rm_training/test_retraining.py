@@ -378,6 +378,20 @@ def test_what_cannot_be_is_refused(
     assert not Retraining.objects.exists()
 
 
+def test_off_needs_no_base_model_and_everything_else_does(
+    project: Project, researcher: Membership, signed_in: SignedIn
+) -> None:
+    client = signed_in(researcher)
+    without = POSTED | {"base_model": "", "margin": "2.5"}
+    assert client.post(address(), without | {"when": "off"}).status_code == 302
+    assert Retraining.objects.get(project=project).margin == 2.5
+    for when in ("rankings", "day", "week"):
+        answer = client.post(address(), without | {"when": when})
+        assert answer.status_code == 422
+        assert "Choose what a run starts from." in answer.content.decode()
+    assert Retraining.objects.get(project=project).when == "off"
+
+
 def test_a_new_schedule_makes_up_for_nothing_but_a_new_margin_leaves_it_alone(
     ranked: Project, researcher: Membership, signed_in: SignedIn
 ) -> None:

@@ -53,6 +53,9 @@ PROJECT_PAGES = {
     "freezes": False,
     "trained_on": False,
     "runs": True,
+    "compare_runs": False,
+    "retraining": False,
+    "scored_files": False,
 }
 # Of single things: see `places`.
 THING_PAGES = {
@@ -63,6 +66,7 @@ THING_PAGES = {
     "member_access",
     *("take_prompt_down", "forget_labeler", "undo_import"),
     *("file_import", "file_import_live"),
+    *("scored_file", "scored_file_live"),
 }
 # Files and data, and pages of people who are not signed in.
 NOT_PAGES = {
@@ -81,6 +85,9 @@ NOT_PAGES = {
     *("api_datasets", "api_dataset_matching", "api_dataset", "api_dataset_diff"),
     *("api_dataset_rankings", "api_dataset_file", "api_freeze"),
     *("file_import_csv", "file_import_json"),
+    *("api_runs", "api_run", "api_models", "compare_figure"),
+    *("evaluation_json", "evaluation_csv", "evaluation_figure"),
+    *("scored_rewards", "api_scored_files", "api_scored_file", "api_scored_rewards"),
 }
 CANARY = "__xss"
 
@@ -99,6 +106,8 @@ def places(planted: Planted) -> dict[str, list[list[object]]]:
         "undo_import": [],
         "file_import": [],
         "file_import_live": [],
+        "scored_file": [],
+        "scored_file_live": [],
         "dataset": [[planted.dataset.name]],
         "dataset_diff": [[planted.dataset.name]],
         "dataset_runs": [],

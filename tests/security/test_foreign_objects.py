@@ -25,6 +25,7 @@ from tests.test_access_matrix import (
     IN,
     ROWS,
     Cast,
+    a_comparison_figure,
     a_dashboard_figure,
     a_picture,
     an_unknown_link,
@@ -42,7 +43,11 @@ pytestmark = pytest.mark.django_db
 
 NO_OBJECTS = (
     *(nothing, the_project, an_unknown_link, an_unknown_reset),
-    *(a_picture, a_dashboard_figure),  # one of the same names in every project
+    *(
+        a_picture,
+        a_dashboard_figure,
+        a_comparison_figure,
+    ),  # one of the same names in every project
 )
 # Addresses that name something in a project, besides the project.
 NAMING = sorted(name for name, row in ROWS.items() if row.points_at not in NO_OBJECTS)

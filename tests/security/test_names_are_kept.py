@@ -24,7 +24,8 @@ from ranking.models import Dataset, ExportRun
 from ranking.pictures import PICTURES
 from ranking.summaries import lock_and_summarize
 from ranking.withdrawal import withdraw
-from rm_training.models import TrainingRun
+from rm_training.evaluation.exhibits import exhibits
+from rm_training.models import RewardModel, ScoredFile, TrainingRun
 from tests.conftest import make_member, make_project, make_prompt
 from tests.e2e.furnished import ORDERS, furnish
 from tests.ranking.exported import write_waiting, written_at_once
@@ -35,6 +36,7 @@ from tests.test_access_matrix import (
     Arguments,
     Builder,
     Cast,
+    a_comparison_figure,
     a_dashboard_figure,
     a_dataset,
     a_dataset_file,
@@ -43,12 +45,17 @@ from tests.test_access_matrix import (
     a_picture,
     a_prompt,
     a_run,
+    a_scored_file,
     a_training_answer,
+    an_evaluated_run,
+    an_exhibit,
+    an_exhibits_figure,
     an_export,
     an_unknown_link,
     an_unknown_reset,
     browser_of,
     finish,
+    its_rewards,
     make_cast,
     nothing,
     the_labelers_assignment,
@@ -139,6 +146,16 @@ def places(cast: Cast) -> dict[Builder, list[Arguments]]:
     runs: list[Arguments] = [
         {**project, "pk": run.pk} for run in TrainingRun.objects.all()
     ]
+    evaluated = RewardModel.objects.filter(evaluation__isnull=False)
+    models = list(evaluated.values_list("run_id", "evaluation__splits__valid2"))
+    exhibited: list[Arguments] = [
+        {**project, "pk": run, "exhibit": shown.name}
+        for run, split in models
+        for shown in exhibits(split)
+    ]
+    scored: list[Arguments] = [
+        {**project, "pk": job.pk} for job in ScoredFile.objects.all()
+    ]
     prompts = cast.project.prompt_set.exclude(external_id__startswith="open-")
     tokens: list[Arguments] = [{"token": token} for token in _tokens(cast)]
     return {
@@ -161,6 +178,12 @@ def places(cast: Cast) -> dict[Builder, list[Arguments]]:
         a_freeze: [a_freeze(cast)],
         a_run: runs,
         a_figure: [{**run, **look} for run in runs],
+        a_comparison_figure: [{**project, **look}],
+        an_evaluated_run: [{**project, "pk": run} for run, _ in models],
+        an_exhibit: exhibited,
+        an_exhibits_figure: [{**one, **look} for one in exhibited],
+        a_scored_file: scored,
+        its_rewards: scored,
         a_picture: pictures,
         a_dashboard_figure: [{**one, **look} for one in pictures],
         the_labelers_token: tokens,

@@ -133,7 +133,7 @@ def visits(
 
 
 # What a browser makes of a file is none of ours: it may load and run nothing.
-FILES = {"dataset_file", "api_dataset_file"}
+FILES = {"dataset_file", "api_dataset_file", "scored_rewards", "api_scored_rewards"}
 SANDBOX = {"default-src": "'none'", "sandbox": ""}
 
 
