@@ -114,7 +114,7 @@ def _optimise(run: PreparedRun) -> Progress:
     """The training loop: from the newest checkpoint, or from the start, to the end."""
     config, model, listener = run.config, run.model, run.listener
     optimizer = torch.optim.AdamW(
-        trainable(model), lr=config.lr, weight_decay=config.weight_decay
+        trainable(model), lr=config.lr, weight_decay=config.weight_decay, fused=True
     )
     progress = _resume(run, optimizer)
     while progress.step < run.total_steps and not _is_stale(progress, config):

@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from django.core.management import call_command
@@ -32,6 +31,7 @@ from ranking.models import Dataset
 from tests.benchmarks.alone import ROOT
 from tests.benchmarks.figures import Figure, table
 from tests.benchmarks.material import text_of
+from tests.benchmarks.processes import peak_mb
 from tests.benchmarks.reports import Books, copy, ended_children, postmaster, psql
 from tests.simulated_labelers import Labeler, Setting, simulate
 from tests.stored_simulation import store
@@ -271,10 +271,7 @@ def peak(format: str) -> None:
     """Export once, and print the most memory that this process had, in MB."""
     dataset = Dataset.objects.select_related("project").get()
     _export(dataset, Choice(kind="pairs", format=format), _Counted())
-    # Not getrusage's, which begins with what the parent had when it made this process.
-    status = Path("/proc/self/status").read_text().splitlines()
-    [most] = [line for line in status if line.startswith("VmHWM:")]
-    print(int(most.split()[1]) / 1_000)
+    print(peak_mb())
 
 
 def _size_of_copy(sql: str) -> int:

@@ -8,7 +8,6 @@ pays. CPU time is that of this process and of all of Postgres, from the kernel's
 
 import gzip
 import json
-import resource
 import shutil
 import sys
 import time
@@ -25,6 +24,7 @@ from annotation.models import Project
 from tests.benchmarks.figures import Figure, table
 from tests.benchmarks.importing import NAME
 from tests.benchmarks.material import prompt_lines
+from tests.benchmarks.processes import peak_mb
 from tests.benchmarks.reports import Books, postmaster
 
 DIFFERENT: Final = 1_000  # lines whose texts differ; they come again with other ids
@@ -67,7 +67,7 @@ class Measured:
     def figures(self, rounds: int) -> Iterator[Figure]:
         """CPU milliseconds for a thousand prompts, and what follows from them."""
         self._import(self._new(), self._packed)  # what is made once is not counted
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak_mb()
         additions, bare, new, again, packed = ([] for _ in range(5))
         for _ in range(rounds):
             additions.append(self._books.cost(_add)[0])
@@ -101,13 +101,9 @@ class Measured:
             "times",
             at_most=1,
         )
-        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        yield _figure(
-            "memory, at its peak", [after / 1_000], "MB", at_most=MOST_MEMORY_MB
-        )
-        yield _figure(
-            "… grown since the first import", [(after - before) / 1_000], "MB"
-        )
+        after = peak_mb()
+        yield _figure("memory, at its peak", [after], "MB", at_most=MOST_MEMORY_MB)
+        yield _figure("… grown since the first import", [after - before], "MB")
 
     def _cost(self, act: Callable[[], object]) -> tuple[float, float]:
         """CPU milliseconds for a thousand prompts: here, in Postgres."""

@@ -21,6 +21,16 @@ def cpu_seconds(root: int) -> float:
     return sum(_ticks(stats[pid]) for pid in tree) / TICKS
 
 
+def peak_mb() -> float:
+    """The most memory that this process has had, in MB.
+
+    Not getrusage's, which begins with what the parent had when it made this process.
+    """
+    status = (PROC / "self/status").read_text().splitlines()
+    [most] = [line for line in status if line.startswith("VmHWM:")]
+    return int(most.split()[1]) / 1_000
+
+
 def _pids() -> list[int]:
     return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
 

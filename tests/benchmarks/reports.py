@@ -8,7 +8,6 @@ take turns, round by round, so that both meet the same machine.
 """
 
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from annotation.models import Project
 from ranking.dashboards import agreement_report
 from ranking.filters import Filters
 from tests.benchmarks.figures import Figure, table
-from tests.benchmarks.processes import cpu_seconds
+from tests.benchmarks.processes import cpu_seconds, peak_mb
 from tests.simulated_labelers import Labeler, Setting, simulate
 from tests.stored_simulation import store
 
@@ -104,7 +103,7 @@ def _figures(project: Project, rounds: int) -> list[Figure]:
         Figure(
             benchmark=NAME,
             what="memory of the process, at its peak",
-            rounds=[resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000],
+            rounds=[peak_mb()],
             unit="MB",
             at_most=MOST_MEMORY_MB,
         ),

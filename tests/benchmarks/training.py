@@ -1,7 +1,7 @@
 """What a step of reward-model training costs, beside TRL's RewardTrainer and a loop.
 
 One small model (Llama, width 256, four layers, vocabulary 8,192), one set of random
-tokens, AdamW in float32, one thread. CPU time of whole steps: forward, backward,
+tokens, fused AdamW in float32, one thread. CPU time of whole steps: forward, backward,
 clipping, AdamW. A step has one prompt; where lengths are ragged, four. TRL trains on
 all pairs of the prompt, in its own environment (`.venv-peers`); "loop" encodes K
 padded rows. All start from the same weights and must report the same loss. They take

@@ -85,7 +85,7 @@ def answer(request: dict[str, Any], model: Any, tokenizer: Any) -> dict[str, Any
                 num_train_epochs=1,
                 learning_rate=request["rate"],
                 lr_scheduler_type="constant",
-                optim="adamw_torch",
+                optim="adamw_torch_fused",
                 max_length=None,
                 bf16=False,
                 gradient_checkpointing=False,

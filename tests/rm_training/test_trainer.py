@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rm_training import loading, trainer
+from rm_training import loading, published, trainer
 from rm_training.checkpoint import CheckpointError
 from rm_training.config import TrainingConfig
 from rm_training.data import DataError, Example
@@ -344,7 +344,7 @@ def test_a_folder_that_reads_back_differently_is_not_published(
             head_of(model).weight += 1e-3
         return model, missing
 
-    monkeypatch.setattr(trainer, "load_classifier", read_back)
+    monkeypatch.setattr(published, "load_classifier", read_back)
     with pytest.raises(CheckpointError, match="the model read back from disk scores"):
         run(polite_preferences(25), tiny_sft, tmp_path / "rm")
     assert list(tmp_path.iterdir()) == []
