@@ -119,7 +119,7 @@ class RewardModel(models.Model):
 class When(models.TextChoices):
     """When a project trains by itself."""
 
-    OFF = "off", "Never: only when somebody asks for a run"
+    OFF = "off", "Only when asked for"
     RANKINGS = "rankings", "After so many new rankings"
     DAY = "day", "Every day"
     WEEK = "week", "Every week"

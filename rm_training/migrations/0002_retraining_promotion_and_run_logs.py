@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
             name='Retraining',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('when', models.CharField(choices=[('off', 'Never: only when somebody asks for a run'), ('rankings', 'After so many new rankings'), ('day', 'Every day'), ('week', 'Every week')], default='off', max_length=10)),
+                ('when', models.CharField(choices=[('off', 'Only when asked for'), ('rankings', 'After so many new rankings'), ('day', 'Every day'), ('week', 'Every week')], default='off', max_length=10)),
                 ('every_rankings', models.PositiveIntegerField(default=500, validators=[django.core.validators.MinValueValidator(1)])),
                 ('weekday', models.PositiveSmallIntegerField(choices=[(0, 'Monday'), (1, 'Tuesday'), (2, 'Wednesday'), (3, 'Thursday'), (4, 'Friday'), (5, 'Saturday'), (6, 'Sunday')], default=0)),
                 ('hour', models.PositiveSmallIntegerField(default=3, help_text='UTC.', validators=[django.core.validators.MaxValueValidator(23)])),
