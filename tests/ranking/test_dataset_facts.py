@@ -104,7 +104,7 @@ def test_two_datasets_are_compared_on_a_page(
     rank(project, bob, "b1", "b2")
     filters = Filters(without_labelers=frozenset({alice.pk}))
     second = freeze(project, filters)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(7):
         page = visitor.get(f"{LIST}{second.name}/diff/").content.decode()
     assert "+2 −1 rankings, +2 −1 prompts, +1 −1 labelers" in page
     assert project.pseudonym(alice.pk) in page
