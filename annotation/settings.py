@@ -14,7 +14,9 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
+from annotation import api_settings
 from annotation.embedded.places import places_of
+from annotation.job_settings import *  # noqa: F403  settings like those below
 from annotation.logs import AS_JSON, PROCESSORS
 from annotation.sign_in_settings import *  # noqa: F403  settings like those below
 
@@ -114,60 +116,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # `/readyz` is red unless the database says "on" to each: a commit is then on disk.
 DURABLE_WHEN_ON = ["synchronous_commit", "fsync", "full_page_writes"]
 
+# What is the same on every machine: job_settings.
 CELERY_BROKER_URL = env.str("REDIS_URL", "") or (
     f"redis+socket://{EMBEDDED_PLACES.valkey_socket}"
 )
-CELERY_TASK_IGNORE_RESULT = True  # the Postgres row of a job holds its result
-CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_SERIALIZER = "json"
-CELERY_RESULT_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_ACKS_LATE = False  # a job's lease in the database recovers it
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 30.0
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_WORKER_SEND_TASK_EVENTS = False
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_TASK_PUBLISH_RETRY_POLICY = {
-    "max_retries": 1,
-    "interval_start": 0,
-    "interval_step": 0.1,
-}
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 3600,
-    "socket_timeout": 10,
-    "socket_connect_timeout": 2,
-}
-# Long work runs on workers that can load torch; the reconcilers must never wait.
-CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {
-    "annotation.tasks.generate_responses": {"queue": "models"},
-    "rm_training.tasks.train": {"queue": "models"},
-    "rm_training.tasks.forget_checkpoints": {"queue": "models"},
-    "rm_training.tasks.score_file": {"queue": "models"},
-}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
-CELERY_BEAT_SCHEDULE = {
-    "reconcile-generation": {"task": "annotation.tasks.reconcile", "schedule": 10.0},
-    "sweep-exports": {"task": "ranking.tasks.sweep_exports", "schedule": 600.0},
-    "reconcile-training": {"task": "rm_training.tasks.reconcile", "schedule": 10.0},
-    # A message that waited for the next one is not needed any more.
-    "retrain": {
-        "task": "rm_training.tasks.retrain",
-        "schedule": 60.0,
-        "options": {"expires": 60.0},
-    },
-    "reconcile-files": {"task": "ranking.tasks.reconcile", "schedule": 10.0},
-    "forget-checkpoints": {
-        "task": "rm_training.tasks.forget_checkpoints",
-        "schedule": 3600.0,
-        "options": {"expires": 3600.0},
-    },
-    "forget-scored-files": {
-        "task": "rm_training.tasks.forget_old_files",
-        "schedule": 3600.0,
-    },
-    "forget-old-files": {"task": "ranking.tasks.forget_old_files", "schedule": 3600.0},
-}
 
 # Where downloads of datasets lie: below VAR_DIR, or in any S3-compatible store.
 EXPORTS_S3: dict[str, Any] = {}
@@ -311,34 +264,10 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# --- The API ----------------------------------------------------------------------
+# --- The API; what is the same on every machine: api_settings -----------------------
 
-REST_FRAMEWORK = {
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "annotation.api_tokens.ApiTokens",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["annotation.parsers.StrictJSONParser"],
-    "DEFAULT_METADATA_CLASS": None,
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_CLASSES": [
-        "rest_framework.throttling.AnonRateThrottle",
-        "rest_framework.throttling.UserRateThrottle",
-    ],
-    "DEFAULT_THROTTLE_RATES": {"anon": "60/min", "user": "1200/min"},
-    "NUM_PROXIES": int(BEHIND_PROXY),
-    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
-    "PAGE_SIZE": 100,
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Rankwell",
-    "VERSION": "v1",
-    "DESCRIPTION": "Ranking responses from a front end of one's own.",
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
-    "SCHEMA_PATH_PREFIX": "/api/v1/",
-}
+REST_FRAMEWORK = {**api_settings.REST_FRAMEWORK, "NUM_PROXIES": int(BEHIND_PROXY)}
+SPECTACULAR_SETTINGS = api_settings.SPECTACULAR_SETTINGS
 
 # --- Letters and logs -------------------------------------------------------------
 
