@@ -1,12 +1,9 @@
 """The dashboards' pictures: each as an image, and its rows as a file."""
 
 import csv
-import hashlib
-from typing import Final
+from functools import partial
 
 from django.http import Http404, HttpResponse
-from django.utils.cache import get_conditional_response
-from django.utils.http import quote_etag
 from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
@@ -18,11 +15,9 @@ from ranking.dashboard_sums import (
     names_of,
     source_of,
 )
+from ranking.figure_answers import figure_answer
 from ranking.judgements import tags
 from ranking.pictures import PICTURES, Picture
-
-THEMES: Final = ("light", "dark")
-WIDTHS: Final = ("wide", "narrow")
 
 
 @require_safe
@@ -33,28 +28,21 @@ def dashboard_figure(
     """A picture as an image; 304 while its rows are what the browser has."""
     # matplotlib takes half a second to load: most web processes never need it.
     from ranking import charts  # noqa: PLC0415
-    from ranking.drawing import svg  # noqa: PLC0415
 
-    if picture not in PICTURES or theme not in THEMES or width not in WIDTHS:
+    if picture not in PICTURES:
         raise Http404("No such figure.")
 
     def page(asked: Asked) -> HttpResponse:
         drawn = _picture(asked, picture)
-        etag = quote_etag(_version(drawn, f"{charts.STYLE_VERSION}.{theme}.{width}"))
-        response = get_conditional_response(member.request, etag=etag)
-        if response is None:
-            figure = charts.draw(drawn, dark=theme == "dark", narrow=width == "narrow")
-            response = HttpResponse(svg(figure), content_type="image/svg+xml")
-            response["ETag"] = etag
-        response["Cache-Control"] = "private, no-cache"
-        return response
+        return figure_answer(
+            member.request,
+            partial(charts.draw, drawn),
+            said=f"{charts.STYLE_VERSION} {drawn!r}",
+            theme=theme,
+            width=width,
+        )
 
     return answered(member, page)
-
-
-def _version(picture: Picture, style: str) -> str:
-    said = f"{style}{picture!r}".encode()
-    return hashlib.sha256(said).hexdigest()[:16]
 
 
 @require_safe

@@ -4,20 +4,19 @@ import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils.cache import get_conditional_response
-from django.utils.http import quote_etag
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
 from annotation.models import Membership, Role
 from ranking.answers import Answers
+from ranking.figure_answers import figure_answer
 from ranking.filters import Filters, rankings_that_count
 from ranking.models import RankingQuerySet, Withdrawal
 from ranking.quality_cards import MOST_RANKINGS, answers_of, labeler_card
@@ -37,10 +36,8 @@ from ranking.quality_sittings import Window, windows
 from ranking.quality_words import readings
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
-THEMES: Final = ("light", "dark")
-WIDTHS: Final = ("wide", "narrow")
 LATEST_SHOWN: Final = 10
 
 
@@ -81,22 +78,18 @@ def card_figure(
     """A picture of the card; 304 while it shows what the browser has. Four queries."""
     # matplotlib takes half a second to load: most web processes never need it.
     from ranking import quality_charts  # noqa: PLC0415
-    from ranking.drawing import svg  # noqa: PLC0415
 
-    if picture not in PICTURES or theme not in THEMES or width not in WIDTHS:
+    if picture not in PICTURES:
         raise Http404("No such figure.")
     work = answers_of(_labeler_of(member, membership_id)).work
     data = PICTURES[picture].data(work)
-    said = f"{quality_charts.STYLE_VERSION} {picture} {theme} {width} {data!r}"
-    etag = quote_etag(sha256(said.encode()).hexdigest())
-    response = get_conditional_response(member.request, etag=etag)
-    if response is None:
-        drawn: Callable[..., Figure] = getattr(quality_charts, f"{picture}_chart")
-        figure = drawn(data, dark=theme == "dark", narrow=width == "narrow")
-        response = HttpResponse(svg(figure), content_type="image/svg+xml")
-        response["ETag"] = etag
-    response["Cache-Control"] = "private, no-cache"
-    return response
+    return figure_answer(
+        member.request,
+        partial(getattr(quality_charts, f"{picture}_chart"), data),
+        said=f"{quality_charts.STYLE_VERSION} {picture} {data!r}",
+        theme=theme,
+        width=width,
+    )
 
 
 @require_safe

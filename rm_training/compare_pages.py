@@ -1,14 +1,15 @@
 """Runs side by side: settings that differ, curves on one figure, final numbers."""
 
+from functools import partial
+
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.cache import get_conditional_response
-from django.utils.http import quote_etag
 from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
 from annotation.change_pages import cursor_of
+from ranking.figure_answers import figure_answer
 from rm_training.compared_runs import (
     FEWEST,
     MOST,
@@ -17,7 +18,7 @@ from rm_training.compared_runs import (
     differences,
     same_prompts,
 )
-from rm_training.views import THEMES, TRAINERS, WIDTHS
+from rm_training.views import TRAINERS
 
 
 @require_safe
@@ -45,25 +46,18 @@ def compare_runs(member: Member) -> HttpResponse:
 def compare_figure(member: Member, theme: str, width: str) -> HttpResponse:
     """Their curves as one image; 304 while the data is what the browser has."""
     # matplotlib takes half a second to load: most web processes never need it.
-    from ranking.drawing import svg  # noqa: PLC0415
     from rm_training import compare_charts  # noqa: PLC0415
 
-    if theme not in THEMES or width not in WIDTHS:
-        raise Http404("No such figure.")
     runs = _chosen(member)
-    state = ".".join(f"{one.run.pk}-{len(one.curves.loss)}" for one in runs)
-    etag = quote_etag(f"{compare_charts.STYLE_VERSION}.{state}.{theme}.{width}")
-    response = get_conditional_response(member.request, etag=etag)
-    if response is None:
-        figure = compare_charts.comparison_figure(
-            {one.name: one.curves for one in runs},
-            dark=theme == "dark",
-            narrow=width == "narrow",
-        )
-        response = HttpResponse(svg(figure), content_type="image/svg+xml")
-        response["ETag"] = etag
-    response["Cache-Control"] = "private, no-cache"
-    return response
+    state = " ".join(f"{one.run.pk}-{len(one.curves.loss)}" for one in runs)
+    curves = {one.name: one.curves for one in runs}
+    return figure_answer(
+        member.request,
+        partial(compare_charts.comparison_figure, curves),
+        said=f"{compare_charts.STYLE_VERSION} {state}",
+        theme=theme,
+        width=width,
+    )
 
 
 def _chosen(member: Member) -> list[ComparedRun]:

@@ -1,24 +1,21 @@
 """The evaluation of a run's model: its figures, their rows, and all of it as JSON."""
 
 import csv
-import hashlib
+from functools import partial
 from typing import Any, Final
 
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
-from django.utils.cache import get_conditional_response
-from django.utils.http import quote_etag
 from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
 from annotation.models import Role
 from ranking.csv_cells import neutral
+from ranking.figure_answers import figure_answer
 from rm_training.evaluation.exhibits import Exhibit, exhibits, reported
 from rm_training.models import RewardModel
 
 READERS: Final = (Role.RESEARCHER, Role.ADMIN)
-THEMES: Final = ("light", "dark")
-WIDTHS: Final = ("wide", "narrow")
 
 
 @require_safe
@@ -38,21 +35,16 @@ def evaluation_figure(
 ) -> HttpResponse:
     """An exhibit as an image; 304 while the browser has it: a report never changes."""
     # matplotlib takes half a second to load: most web processes never need it.
-    from ranking.drawing import svg  # noqa: PLC0415
     from rm_training.evaluation import charts  # noqa: PLC0415
 
-    if theme not in THEMES or width not in WIDTHS:
-        raise Http404("No such figure.")
     shown = _exhibit(member, pk, exhibit)
-    said = f"{charts.STYLE_VERSION}.{theme}.{width}{shown!r}".encode()
-    etag = quote_etag(hashlib.sha256(said).hexdigest()[:16])
-    response = get_conditional_response(member.request, etag=etag)
-    if response is None:
-        figure = charts.draw(shown, dark=theme == "dark", narrow=width == "narrow")
-        response = HttpResponse(svg(figure), content_type="image/svg+xml")
-        response["ETag"] = etag
-    response["Cache-Control"] = "private, no-cache"
-    return response
+    return figure_answer(
+        member.request,
+        partial(charts.draw, shown),
+        said=f"{charts.STYLE_VERSION} {shown!r}",
+        theme=theme,
+        width=width,
+    )
 
 
 @require_safe

@@ -1,20 +1,19 @@
 """Pages of training runs: the list, one run while it trains, its model."""
 
 import csv
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.cache import get_conditional_response
-from django.utils.http import quote_etag
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.access import Member, for_members
 from annotation.health import broker_state
 from annotation.jobs import UNFINISHED, JobState
 from annotation.models import Role
+from ranking.figure_answers import figure_answer
 from rm_training.curves import read_curves
 from rm_training.forms import RetrainForm
 from rm_training.models import RewardModel, TrainingRun, When
@@ -23,6 +22,9 @@ from rm_training.retraining import reason_for, waiting_for
 from rm_training.run_log import log_of
 from rm_training.run_page import live_run, runs_of
 from rm_training.runs import RunRefusedError, cancel, put_to_use, request_run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TRAINERS = (Role.RESEARCHER, Role.ADMIN)
 RUNS_PER_PAGE = 50
@@ -36,8 +38,6 @@ METRIC_COLUMNS = (
     "valid1_loss",
     *SPEED_AND_REWARDS,
 )
-THEMES = ("light", "dark")
-WIDTHS = ("wide", "narrow")
 
 
 @require_safe
@@ -87,24 +87,16 @@ def run_live(member: Member, pk: int) -> HttpResponse:
 def run_figure(member: Member, pk: int, theme: str, width: str) -> HttpResponse:
     """Loss and accuracy as an image; 304 while the data is what the browser has."""
     # matplotlib takes half a second to load: most web processes never need it.
-    from ranking.drawing import svg  # noqa: PLC0415
     from rm_training import charts  # noqa: PLC0415
 
-    if theme not in THEMES or width not in WIDTHS:
-        raise Http404("No such figure.")
     run = _run(member, pk)
-    version = f"{charts.STYLE_VERSION}.{live_run(run).figure_version}.{theme}.{width}"
-    etag = quote_etag(version)
-    response = get_conditional_response(member.request, etag=etag)
-    if response is None:
+
+    def draw(**look: bool) -> "Figure":
         curves = read_curves(run.metrics.values_list("step", "values"))
-        figure = charts.training_figure(
-            curves, dark=theme == "dark", narrow=width == "narrow"
-        )
-        response = HttpResponse(svg(figure), content_type="image/svg+xml")
-        response["ETag"] = etag
-    response["Cache-Control"] = "private, no-cache"
-    return response
+        return charts.training_figure(curves, **look)
+
+    said = f"{charts.STYLE_VERSION} {run.pk} {live_run(run).figure_version}"
+    return figure_answer(member.request, draw, said=said, theme=theme, width=width)
 
 
 @require_safe

@@ -194,7 +194,9 @@ def test_lines_before_a_bad_one_are_given(model: RewardModel) -> None:
     good, long = (line(prompt="a", responses=[text]) for text in ("b", "x " * 3000))
     for bad in (b"{\n", long):
         scored = score_lines(model, [good, good, bad])
-        assert next(scored) == next(scored)
+        first, second = (json.loads(next(scored))["rewards"] for _ in range(2))
+        # Two rows of one batch: the same text may differ by a bit of float32.
+        assert first == pytest.approx(second, rel=1e-5)
         with pytest.raises(BadLine, match="line 3"):
             next(scored)
 
