@@ -8,6 +8,10 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_RESULT_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ACKS_LATE = False  # a job's lease in the database recovers it
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A worker takes no message that it has no hands for: another one may be free.
+CELERY_WORKER_DISABLE_PREFETCH = True
+# A job goes on while the broker is away; it needs Postgres only.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 30.0
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False

@@ -22,11 +22,16 @@ from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
+from annotation.health import messages_waiting
+
 LEASE = timedelta(seconds=40)
 HEARTBEAT_SECONDS = 10.0
 MOST_LOST_LEASES = 3
 WAKE_AGAIN_AFTER = timedelta(seconds=15)
 LONG_WAIT = timedelta(seconds=30)
+# Behind a training of ten hours, 20 jobs that are sent again every 10 s would make
+# 70,000 messages. More than these are no help to whoever will read them.
+ENOUGH_MESSAGES = 100
 
 # One byte that a worker's parent process and its children share: the parent hears of
 # the shutdown, the child works. Without a lock, so a signal handler may set it.
@@ -251,32 +256,52 @@ def wake(task: Task[..., None], pk: int) -> None:
     transaction.on_commit(lambda: task.delay(pk), robust=True)
 
 
-def reconcile(jobs: QuerySet[Any], send: Callable[[int], object]) -> None:
+def reconcile(jobs: QuerySet[Any], task: Task[..., None]) -> None:
     """Wake what a broker, a beat or a worker lost; any number of beats may call it.
 
     1. An advisory lock of the transaction lets one reconciler work at a time.
     2. Jobs whose workers vanished too often fail with the reason `worker_lost`.
     3. Ids of jobs queued for a while, or with a lease that ran out, are sent again;
        a duplicate message finds nothing to claim.
+    4. Where the broker holds enough messages, the next call sees: workers that read
+       them make room, and one that forgot them holds none.
     """
-    table = jobs.model._meta.db_table
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", [table])
-            if not cursor.fetchone()[0]:
-                return
-        abandoned = jobs.filter(state=JobState.RUNNING, lease_until__lt=Now())
-        abandoned.filter(lost_leases__gte=MOST_LOST_LEASES - 1).update(
-            state=JobState.FAILED,
-            reason=f"worker_lost: {MOST_LOST_LEASES} workers vanished during this job",
-            lost_leases=MOST_LOST_LEASES,
-            finished_at=Now(),
-        )
+        if not _alone(jobs.model._meta.db_table):
+            return
+        _fail_abandoned(jobs)
         waiting = Q(
             state=JobState.QUEUED, queued_at__lt=Now() - Value(WAKE_AGAIN_AFTER)
         )
         asleep = waiting | Q(state=JobState.RUNNING, lease_until__lt=Now())
         ids = list(jobs.filter(asleep).values_list("pk", flat=True))
+    if ids and _has_enough_messages(task):
+        log.info("jobs wait, and so do messages", task=task.name, jobs=len(ids))
+        return
     for pk in ids:
-        log.info("job sent again", table=table, id=pk)
-        send(pk)
+        log.info("job sent again", task=task.name, id=pk)
+        task.delay(pk)
+
+
+def _alone(table: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", [table])
+        return bool(cursor.fetchone()[0])
+
+
+def _fail_abandoned(jobs: QuerySet[Any]) -> None:
+    jobs.filter(
+        state=JobState.RUNNING,
+        lease_until__lt=Now(),
+        lost_leases__gte=MOST_LOST_LEASES - 1,
+    ).update(
+        state=JobState.FAILED,
+        reason=f"worker_lost: {MOST_LOST_LEASES} workers vanished during this job",
+        lost_leases=MOST_LOST_LEASES,
+        finished_at=Now(),
+    )
+
+
+def _has_enough_messages(task: Task[..., None]) -> bool:
+    queue = task.app.amqp.router.route({}, task.name)["queue"]
+    return messages_waiting(queue.name) >= ENOUGH_MESSAGES

@@ -39,7 +39,7 @@ def render_import(import_id: int, after: int = 0) -> None:
 @shared_task
 def reconcile() -> None:
     """Wake the generation runs that a broker, a beat or a worker lost."""
-    jobs.reconcile(GenerationRun.objects.all(), generate_responses.delay)
+    jobs.reconcile(GenerationRun.objects.all(), generate_responses)
 
 
 @worker_shutting_down.connect

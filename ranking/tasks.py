@@ -44,9 +44,9 @@ def import_file(pk: int) -> None:
 @shared_task
 def reconcile() -> None:
     """Wake the freezes, exports and imports that a broker, beat or worker lost."""
-    jobs.reconcile(FreezeRun.objects.all(), freeze_dataset.delay)
-    jobs.reconcile(ExportRun.objects.all(), write_export.delay)
-    jobs.reconcile(FileImport.objects.all(), import_file.delay)
+    jobs.reconcile(FreezeRun.objects.all(), freeze_dataset)
+    jobs.reconcile(ExportRun.objects.all(), write_export)
+    jobs.reconcile(FileImport.objects.all(), import_file)
 
 
 @shared_task

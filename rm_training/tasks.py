@@ -31,8 +31,8 @@ def score_file(pk: int) -> None:
 @shared_task
 def reconcile() -> None:
     """Wake the runs and scored files that a broker, a beat or a worker lost."""
-    jobs.reconcile(TrainingRun.objects.all(), train.delay)
-    jobs.reconcile(ScoredFile.objects.all(), score_file.delay)
+    jobs.reconcile(TrainingRun.objects.all(), train)
+    jobs.reconcile(ScoredFile.objects.all(), score_file)
 
 
 @shared_task

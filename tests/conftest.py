@@ -60,7 +60,16 @@ hypothesis_settings.register_profile(
 # worker busy when the other has nothing left to do.
 LONGEST: Final = (
     "test_stored_scripts_in_full.py",
+    "test_huge_uploads.py",
+    "test_all_pages_as_everybody.py",
     "test_whole_job_with_smollm2.py",
+    "test_killed_run_workers.py",
+    "test_three_months_of_work.py",
+    "test_benchmarks_run.py",
+    "test_demo.py",
+    "test_lost_messages.py",
+    "test_bad_input.py",
+    "test_rank_page_in_every_window.py",
     "test_whole_job.py",
     "test_reading_aids.py",
     "test_names_are_kept.py",

@@ -1,10 +1,15 @@
 """The probes: alive without any server, ready only when a commit is safe."""
 
+from uuid import uuid4
+
 import pytest
+import redis
 from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
+
+from annotation.health import messages_waiting
 
 SECRETS = ("rankwell@", "password", "/run", "127.0.0.1")
 
@@ -46,6 +51,22 @@ def test_a_broker_that_is_away_is_told_but_not_fatal(settings: Settings) -> None
     assert response.status_code == 200
     assert response.json()["broker"] == "unreachable: jobs wait in the database"
     assert "very-secret" not in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_messages_that_wait_are_counted_and_a_broker_that_is_away_holds_none(
+    settings: Settings,
+) -> None:
+    connection.ensure_connection()  # starts the broker, too
+    queue = f"test-{uuid4()}"
+    url = settings.CELERY_BROKER_URL.replace("redis+socket://", "unix://", 1)
+    with redis.Redis.from_url(url) as broker:
+        assert messages_waiting(queue) == 0
+        broker.lpush(queue, "one", "two", "three")
+        assert messages_waiting(queue) == 3
+        broker.delete(queue)
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    assert messages_waiting(queue) == 0
 
 
 @pytest.mark.django_db

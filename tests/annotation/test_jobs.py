@@ -52,7 +52,9 @@ def waits_since(run: GenerationRun, seconds: int) -> None:
 def reconciled() -> list[int]:
     """The ids that a reconciler sends again."""
     sent: list[int] = []
-    jobs.reconcile(GenerationRun.objects.all(), sent.append)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generate_responses, "delay", sent.append)
+        jobs.reconcile(GenerationRun.objects.all(), generate_responses)
     return sent
 
 
@@ -181,6 +183,22 @@ def test_a_job_that_waits_is_sent_again(run: GenerationRun) -> None:
     assert reconciled() == []
     waits_since(run, 16)
     assert reconciled() == [run.pk]
+
+
+@pytest.mark.parametrize(("held", "sends"), [(0, 1), (99, 1), (100, 0), (70_000, 0)])
+def test_a_broker_that_holds_enough_messages_gets_no_more(
+    run: GenerationRun, monkeypatch: pytest.MonkeyPatch, held: int, sends: int
+) -> None:
+    asked: list[str] = []
+
+    def waiting(queue: str) -> int:
+        asked.append(queue)
+        return held
+
+    monkeypatch.setattr(jobs, "messages_waiting", waiting)
+    waits_since(run, 3_600)
+    assert reconciled() == [run.pk] * sends
+    assert asked == ["models"]
 
 
 def test_a_job_under_work_is_left_alone(run: GenerationRun) -> None:

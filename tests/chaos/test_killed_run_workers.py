@@ -18,6 +18,7 @@ from django.db.models import Value
 from django.db.models.functions import Now
 from pytest_django import Settings
 
+from annotation import jobs
 from annotation.models import Membership, Project
 from rm_training import reporting, tasks
 from rm_training.attempts import attempt
@@ -53,6 +54,15 @@ reporting.AttemptReporter.on_step = on_step
 attempt(RUN, worker=f"doomed:{os.getpid()}", stopping=bool)
 print("ended", flush=True)
 """
+# The control of F11: what a worker writes names no attempt.
+UNFENCED = """
+from rm_training.models import TrainingRun
+
+def write(run, **fields):
+    TrainingRun.objects.filter(pk=run.pk).update(**fields)
+
+TrainingRun.write = write
+"""
 STAND_STILL = 'print("there", flush=True); sys.stdin.readline()'
 DIE = "os.kill(os.getpid(), signal.SIGKILL)"
 ASK_FOR_TOO_MUCH = (
@@ -86,7 +96,9 @@ def new_run(project: Project, **changes: Any) -> TrainingRun:
 
 
 @contextmanager
-def worker(run: TrainingRun, act: str, var_dir: Path) -> Iterator[Any]:
+def worker(
+    run: TrainingRun, act: str, var_dir: Path, *, first: str = ""
+) -> Iterator[Any]:
     """A process of its own that trains the run and does something after a step."""
     database = connection.settings_dict["NAME"]
     script = (
@@ -94,6 +106,7 @@ def worker(run: TrainingRun, act: str, var_dir: Path) -> Iterator[Any]:
         f"settings.DATABASES['default']['NAME'] = {database!r}\n"
         "from django.db import connection\n"
         f"connection.settings_dict['NAME'] = {database!r}\n"
+        + first
         + WORKER.replace("VAR_DIR)", f"{str(var_dir)!r})", 1)
         .replace("AFTER", str(AFTER))
         .replace("ACT", act)
@@ -188,10 +201,26 @@ def test_a_worker_that_slept_past_its_lease_publishes_nothing(
     assert folders(settings, run) == [f"run-{run.pk}-attempt-2"]
 
 
+def test_control_without_the_fence_the_sleeper_writes_over_what_is_finished(
+    run: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F11. That there is one model of a run, the database sees to in any case."""
+    with worker(run, STAND_STILL, tmp_path, first=UNFENCED) as process:
+        assert process.stdout.readline() == b"there\n"
+        process.send_signal(signal.SIGSTOP)
+        take_over(run, monkeypatch)
+        assert (run.state, run.step) == ("done", STEPS)
+        assert run.metrics.filter(attempt=1).count() == 4
+        process.send_signal(signal.SIGCONT)
+        process.communicate(b"\n", timeout=120)
+        assert process.returncode != 0  # it came as far as to publish a second one
+    assert run.metrics.filter(attempt=1).count() > 4
+
+
 def test_a_run_that_kills_its_workers_has_three_attempts(
     run: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """F12. Without the count it would go on for ever."""
+    """F12. The control: without the count it would go on for ever."""
     sent: list[int] = []
     monkeypatch.setattr(tasks.train, "delay", sent.append)
     for number in (1, 2, 3):
@@ -200,9 +229,14 @@ def test_a_run_that_kills_its_workers_has_three_attempts(
         run.refresh_from_db()
         assert (run.state, run.attempt) == ("running", number)
         let_the_lease_run_out(run)
+        with monkeypatch.context() as uncounted:
+            uncounted.setattr(jobs, "MOST_LOST_LEASES", 99)
+            tasks.reconcile()
+        assert sent == [run.pk]
         sent.clear()
         tasks.reconcile()
         assert sent == ([run.pk] if number < 3 else [])
+        sent.clear()
     run.refresh_from_db()
     assert (run.state, run.attempt, run.lost_leases) == ("failed", 3, 3)
     assert run.reason.startswith("worker_lost: ")

@@ -1,77 +1,62 @@
-"""SmolLM2-135M learns from PandaLM's rankings on two CPU cores: its loss falls."""
+"""SmolLM2-135M learns from PandaLM's rankings on two CPU cores: its loss falls.
 
-from collections.abc import Iterator
+The command that people use, in a process of its own; what the site's worker does with
+the same model is test_whole_job_with_smollm2.py.
+"""
+
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from annotation.demo_model import prepare
-from rm_training.config import TrainingConfig
 from rm_training.data import Example, read_examples
-from rm_training.listener import SilentListener, StepReport
 from rm_training.scoring import RewardModel
-from rm_training.trainer import train
 from tests.e2e.stack import ROOT
 from tests.pandalm import export_rows, records, write_rows
+from tests.preferences import write_rankings
+from tests.rm_training.launched import command, finish, start
+from tests.rm_training.test_several_processes import log_of
 
-PROMPTS, EPOCHS, PER_STEP = 4, 3, 2
-CONFIG = TrainingConfig(
-    lr=2e-5,
-    epochs=EPOCHS,
-    prompts_per_step=PER_STEP,
-    prompts_per_pass=1,
-    max_length=512,
-    checkpoint_every=0,
-    device="cpu",
+# A step of two prompts takes 5 s of CPU, and the start 10 s.
+PROMPTS, EPOCHS, PER_STEP = 6, 4, 2
+STEPS = PROMPTS // PER_STEP
+FLAGS = (
+    *("--lr=2e-5", f"--epochs={EPOCHS}", f"--prompts-per-step={PER_STEP}"),
+    *("--prompts-per-pass=1", "--max-length=512", "--checkpoint-every=0"),
 )
+SECONDS = 1200  # on two cores that are ours alone: 40
 
 
-@pytest.fixture(autouse=True)
-def two_cores() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+def length_of(example: Example) -> int:
+    """What a step of it costs, in characters."""
+    prompt = sum(len(message["content"]) for message in example.messages)
+    return prompt + sum(map(len, example.responses))
 
 
-def short_prompts(folder: Path) -> list[Example]:
-    """Those with a pair and the least text: a prompt takes seconds a step."""
+def shortest(folder: Path) -> list[Example]:
+    """The shortest prompts whose every ranking has a pair. All train, so that each
+    epoch has the same ones and their means can be compared."""
     rows = export_rows(records("pandalm_k4_5_rankings.jsonl.gz"))
-    examples = read_examples(write_rows(folder / "rankings.jsonl", rows))
-    ordered = [one for one in examples if any(len(set(r)) > 1 for r in one.rankings)]
-    ordered.sort(key=lambda one: sum(map(len, one.responses)))
-    return ordered[:PROMPTS]
+    examples = read_examples(write_rows(folder / "all.jsonl", rows))
+    ordered = [e for e in examples if all(len(set(r)) > 1 for r in e.rankings)]
+    ordered.sort(key=length_of)
+    return [replace(one, split="train") for one in ordered[:PROMPTS]]
 
 
-class Losses(SilentListener):
-    """The loss of each step."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-
-    def on_step(self, report: StepReport) -> None:
-        self.losses.append(report.loss)
-
-
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(SECONDS + 60)
 def test_the_loss_falls_from_epoch_to_epoch(tmp_path: Path) -> None:
-    """On the same prompts each time, so that the means can be compared."""
-    examples = [
-        Example(**{**vars(one), "split": "train"}) for one in short_prompts(tmp_path)
-    ]
-    heard = Losses()
-    result = train(
-        examples,
-        base=str(prepare(ROOT / "var" / "models")),
-        out=tmp_path / "rm",
-        config=CONFIG,
-        listener=heard,
+    examples = shortest(tmp_path)
+    data, out = write_rankings(tmp_path / "data", examples), tmp_path / "rm"
+    base = prepare(ROOT / "var" / "models")
+    finish(
+        start("manage.py", *command(data, base, out, *FLAGS), threads=2),
+        seconds=SECONDS,
     )
-    steps = PROMPTS // PER_STEP
-    assert len(heard.losses) == EPOCHS * steps
-    first, last = sum(heard.losses[:steps]) / steps, sum(heard.losses[-steps:]) / steps
+    losses = [entry["loss"] for entry in log_of(out) if "loss" in entry]
+    assert len(losses) == EPOCHS * STEPS
+    first, last = sum(losses[:STEPS]), sum(losses[-STEPS:])
     assert last < 0.9 * first
-    model = RewardModel.load(result.folder, device="cpu")
+    model = RewardModel.load(out, device="cpu")
     (rewards,) = model.score([examples[0].messages], [examples[0].responses])
     assert len(set(rewards)) > 1

@@ -5,7 +5,7 @@ to `SCREENSHOTS`, for a person to look at; what can be measured is asserted: not
 wider than the window, every figure is there, and what is written can be read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ WINDOWS: Mapping[str, Mapping[str, Any]] = {
     for viewport in (DESKTOP, PHONE)
     for scheme in ("light", "dark")
 }
+# Enough where there is little to see: each size, and each scheme, once.
+TWO_WINDOWS = (f"{DESKTOP['width']}-light", f"{PHONE['width']}-dark")
 # Of the project alone.
 PAGES = (
     *("overview", "agreement_pictures", "disagreement", "habits", "agreement"),
@@ -82,10 +84,17 @@ def pages_of(project: Project, **more: tuple[str, dict[str, Any]]) -> Pages:
     }
 
 
-def look_at(visit: Visitor, reader: Membership, pages: Pages, state: str) -> None:
+def look_at(
+    visit: Visitor,
+    reader: Membership,
+    pages: Pages,
+    state: str,
+    windows: Iterable[str] = WINDOWS,
+) -> None:
     """Open every page in every window; picture it, then hold it to what is measured."""
     complaints = []
-    for window, options in WINDOWS.items():
+    for window in windows:
+        options = WINDOWS[window]
         window_of = patient(visit(reader, **options, reduced_motion="reduce"))
         for name, path in pages.items():
             page = window_of.open(path)
@@ -196,4 +205,4 @@ def test_a_page_with_little_to_say_says_what_to_do(
             prompt=("prompt", prompt),
             prompt_consensus=("prompt_consensus", prompt),
         )
-    look_at(visit, admin, pages, fill.__name__)
+    look_at(visit, admin, pages, fill.__name__, TWO_WINDOWS)

@@ -2,7 +2,8 @@
 
 Only tests load this module. A request with the header `X-Die: after-commit` kills the
 process when the answer is made and not yet sent; `X-Die: before-commit` kills it when
-the first transaction of the request is about to be committed.
+the first transaction of the request is about to be committed; `X-Die: before-message`
+when a job is committed and the message that wakes a worker is about to be sent.
 """
 
 import os
@@ -10,6 +11,7 @@ import signal
 from collections.abc import Iterable
 from typing import Any
 
+from celery.signals import before_task_publish
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from annotation.wsgi import application as site
@@ -26,6 +28,12 @@ def _commit_or_die(connection: BaseDatabaseWrapper) -> None:
     if _wish["die"] == "before-commit":
         _die()
     _commit(connection)
+
+
+@before_task_publish.connect
+def _send_or_die(**_: Any) -> None:
+    if _wish["die"] == "before-message":
+        _die()
 
 
 BaseDatabaseWrapper._commit = _commit_or_die  # type: ignore[attr-defined]

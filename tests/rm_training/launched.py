@@ -16,9 +16,17 @@ def command(data: Path, base: Path, out: Path, *flags: str) -> list[str]:
     ]
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """A Python process in the repository's root, on one thread and without a hub."""
-    quiet = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+def start(*arguments: str, threads: int = 1) -> subprocess.Popen[str]:
+    """A Python process in the repository's root, without a hub.
+
+    A thread that waits for another one sleeps. By default it would turn in a loop,
+    which on a core that others use as well costs six times the work itself.
+    """
+    quiet = {
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
     return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -29,8 +37,8 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str]) -> str:
+def finish(process: subprocess.Popen[str], *, seconds: float = 240) -> str:
     """What it printed, once it has ended well."""
-    out, errors = process.communicate(timeout=240)
+    out, errors = process.communicate(timeout=seconds)
     assert process.returncode == 0, errors
     return out

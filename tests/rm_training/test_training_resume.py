@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -169,16 +170,45 @@ def test_a_stop_between_passes_resumes_to_the_same_bytes(
     assert same_bytes(out, whole)
 
 
-def test_a_torn_checkpoint_is_skipped_and_told(
-    whole: tuple[Path, Diary], tiny_sft: Path, tmp_path: Path
+def truncate(checkpoint: Path) -> None:
+    torn = checkpoint / "optimizer.safetensors"
+    torn.write_bytes(torn.read_bytes()[:-1])
+
+
+def flip_a_bit(checkpoint: Path) -> None:
+    """The format itself does not notice: a weight becomes another one."""
+    weights = checkpoint / "model.safetensors"
+    flipped = bytearray(weights.read_bytes())
+    flipped[-1] ^= 1
+    weights.write_bytes(flipped)
+    load_file(weights)
+
+
+def forget_the_manifest(checkpoint: Path) -> None:
+    (checkpoint / "manifest.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (truncate, "optimizer.safetensors"),
+        (flip_a_bit, "model.safetensors"),
+        (forget_the_manifest, "manifest.json"),
+    ],
+)
+def test_a_damaged_checkpoint_is_skipped_and_told(
+    whole: tuple[Path, Diary],
+    tiny_sft: Path,
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+    named: str,
 ) -> None:
+    """F15. The control is the run that is killed and resumes after step 6."""
     out = tmp_path / "rm"
     killed_after(tiny_sft, out, 7)
-    newest = checkpoints_of(out) / "step-00000006"
-    torn = newest / "optimizer.safetensors"
-    torn.write_bytes(torn.read_bytes()[:-1])
+    damage(checkpoints_of(out) / "step-00000006")
     second = go(tiny_sft, out, Diary())
-    assert any("optimizer.safetensors" in note for note in second.notes)
+    assert any(named in note for note in second.notes)
     assert "resumed after step 4" in second.notes
     assert same_bytes(out, whole[0])
 
