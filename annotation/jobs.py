@@ -154,6 +154,26 @@ class Job(models.Model):
         )
         return bool(unfinished.update(state=JobState.CANCELLED, finished_at=Now()))
 
+    def reopen(self, **fields: Any) -> bool:
+        """Queue a job that failed or was cancelled again; False when it is neither.
+
+        One conditional UPDATE: of several callers exactly one queues it. Its attempts
+        go on counting, so the fence holds against workers from before.
+        """
+        ended = type(self)._default_manager.filter(
+            pk=self.pk, state__in=(JobState.FAILED, JobState.CANCELLED)
+        )
+        return bool(
+            ended.update(
+                state=JobState.QUEUED,
+                reason="",
+                lost_leases=0,
+                queued_at=Now(),
+                finished_at=None,
+                **fields,
+            )
+        )
+
 
 class KeptLease:
     """Renews a job's lease from a thread while the work goes on.

@@ -26,7 +26,6 @@ from rm_training.listener import NonFiniteLoss, TrainingResult, TrainingStopped
 from rm_training.models import NoteKind, RewardModel, TrainingRun
 from rm_training.network import ModelError
 from rm_training.registry import (
-    KEPT_DAYS,
     attempt_name,
     base_source,
     data_folder,
@@ -34,6 +33,7 @@ from rm_training.registry import (
     discard_unfinished,
 )
 from rm_training.reporting import AttemptReporter
+from rm_training.run_freezing import freeze_for
 from rm_training.run_log import add_line
 from rm_training.trainer import train
 
@@ -52,9 +52,8 @@ REASONS: Final[dict[type[Exception], str]] = {
 }
 """The word that a failure's reason begins with; others begin with `error`."""
 
-KEPT_AFTER: Final = ("nonfinite", "disk_full")
-"""Failures after which the checkpoints stay for a while (`forget_checkpoints`)."""
-KEPT_WORDS: Final = f"the last checkpoints stay for {KEPT_DAYS} days"
+DATA: Final = "data: "
+"""Failures after which no checkpoint stays: without its data a run cannot go on."""
 
 
 def attempt(pk: int, *, worker: str, stopping: Callable[[], bool]) -> None:
@@ -70,6 +69,8 @@ def attempt(pk: int, *, worker: str, stopping: Callable[[], bool]) -> None:
         return
     log.info("attempt begins", run=pk, attempt=run.attempt)
     try:
+        if run.dataset is None and not freeze_for(run):
+            return
         with KeptLease(run) as lease:
             reporter = AttemptReporter(run, lease=lease, stopping=stopping)
             reporter.on_note(_beginning(run))
@@ -113,17 +114,17 @@ def _carry_out(run: TrainingRun, reporter: AttemptReporter) -> None:
 
 
 def _fail(run: TrainingRun, error: Exception, reporter: AttemptReporter) -> None:
-    """Close the run. What it wrote goes, but for the last good checkpoints where they
-    are worth a look: before a loss that was not finite, or a disk that was full."""
+    """Close the run. What it wrote goes, but for the checkpoints: somebody may continue
+    it. Where its data is the reason, nobody can."""
     reason = reason_of(error)
     reporter.flush()
     with transaction.atomic():
         run.finish(JobState.FAILED, reason, phase="")
         add_line(run, reason, kind=NoteKind.PROBLEM, attempt=run.attempt)
-    if reason.startswith(KEPT_AFTER):
-        discard_unfinished(run)
-    else:
+    if reason.startswith(DATA):
         discard_attempts(run)
+    else:
+        discard_unfinished(run)
 
 
 def _train(
@@ -177,19 +178,21 @@ def _examples(run: TrainingRun, reporter: AttemptReporter) -> list[Example]:
 
     Raises ExportRefused, DataError, OSError.
     """
+    dataset = run.dataset
+    assert dataset is not None  # `freeze_for` came first
     reporter.phase("reading the dataset")
     for number in range(1, run.attempt):
         shutil.rmtree(_copies(run, number), ignore_errors=True)
     mine = _copies(run, run.attempt)
     try:
-        write(run.dataset, kind="rankings", format="jsonl", out=mine / "data")
+        write(dataset, kind="rankings", format="jsonl", out=mine / "data")
         examples = read_examples(mine / "data")
     except (OSError, DataError):
-        refuse_if_lost(run.dataset)
+        refuse_if_lost(dataset)
         raise
     finally:
         shutil.rmtree(mine, ignore_errors=True)
-    refuse_if_lost(run.dataset)
+    refuse_if_lost(dataset)
     return examples
 
 
@@ -210,7 +213,8 @@ def reason_of(error: BaseException) -> str:
     if any(_is_full_disk(cause) for cause in _chain(error)):
         return (
             "disk_full: there is no space left for the model or its checkpoints. "
-            f"Nothing was published; {KEPT_WORDS}. Make space and ask for a new run"
+            "Nothing was published, and the last good checkpoint is kept. Make space, "
+            "then continue the run"
         )
     if _is_out_of_memory(error):
         return f"out_of_memory: {error}"
@@ -254,14 +258,14 @@ def _link(source: str, target: str) -> None:
 
 
 def _clear_up_after_losing(run: TrainingRun) -> None:
-    """Remove what this attempt leaves behind; all of it if the run was cancelled.
+    """Remove what this attempt leaves behind, and the earlier ones if it was cancelled.
 
-    Checkpoints stay for the worker that took over.
+    Checkpoints stay: for the worker that took over, or for who continues the run.
     """
     shutil.rmtree(Path(settings.MODEL_ROOT) / attempt_name(run), ignore_errors=True)
     run.refresh_from_db(fields=["state"])
     if run.state == JobState.CANCELLED:
-        discard_attempts(run)
+        discard_unfinished(run)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

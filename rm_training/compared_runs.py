@@ -90,4 +90,5 @@ def _described(run: TrainingRun) -> dict[str, str]:
         name: NOT_SET if value is None else str(value)
         for name, value in run.config.items()
     }
-    return {"dataset": run.dataset.name, "base model": run.base_model, **settings}
+    dataset = run.dataset.name if run.dataset else "not frozen"
+    return {"dataset": dataset, "base model": run.base_model, **settings}

@@ -45,6 +45,8 @@ class Example:
     models: tuple[str | None, ...] = field(default=(), compare=False)
     """K names of the models that wrote the responses."""
     tags: tuple[str, ...] = field(default=(), compare=False)
+    ratings: tuple[tuple[int | None, ...], ...] = field(default=(), compare=False)
+    """N rows of K ratings, higher is better; None: that labeler did not rate it."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON of everything that training reads."""
@@ -136,6 +138,7 @@ class _Prompt:
     labelers: list[str | None] = field(default_factory=list)
     models: dict[str, str | None] = field(default_factory=dict)
     tags: dict[str, None] = field(default_factory=dict)
+    ratings: list[dict[str, int]] = field(default_factory=list)
 
     def example(self, prompt_id: str) -> Example:
         return Example(
@@ -151,17 +154,22 @@ class _Prompt:
             labelers=tuple(self.labelers),
             models=tuple(self.models.get(response) for response in self.responses),
             tags=tuple(self.tags),
+            ratings=tuple(
+                tuple(map(rated.get, self.responses)) for rated in self.ratings
+            ),
         )
 
     def note(self, row: Mapping[str, Any]) -> None:
-        """Who ranked, what wrote the responses, what the prompt is of.
+        """Who ranked, what wrote the responses, what the prompt is of, and how the
+        responses were rated.
 
         Nothing depends on these but slices of an evaluation: what is no text, or no
-        list of texts, counts as not said.
+        list of texts or ratings, counts as not said.
         """
         self.labelers.append(_parse_name(row.get("labeler")))
         for response in row["responses"]:
             self.models.setdefault(response["id"], _parse_name(response.get("model")))
+        self.ratings.append(_parse_ratings(row.get("ratings"), row["responses"]))
         tags = row.get("tags")
         names = map(_parse_name, tags if isinstance(tags, list) else ())
         self.tags |= dict.fromkeys(name for name in names if name)
@@ -248,6 +256,17 @@ def _parse_name(value: object) -> str | None:
         return None
     one_line = " ".join(value.split())
     return "".join(c if c.isprintable() else "\ufffd" for c in one_line)[:LONGEST_NAME]
+
+
+def _parse_ratings(value: object, responses: Sequence[Any]) -> dict[str, int]:
+    """Ratings by response id, where they are a list of one a response."""
+    if not isinstance(value, list) or len(value) != len(responses):
+        return {}
+    return {
+        response["id"]: rating
+        for response, rating in zip(responses, value, strict=True)
+        if isinstance(rating, int) and not isinstance(rating, bool)
+    }
 
 
 def _rankings_file(path: Path) -> Path:

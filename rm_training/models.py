@@ -16,10 +16,18 @@ from ranking.models import Dataset
 
 
 class TrainingRun(Job):
-    """A job that trains one reward model on one frozen dataset."""
+    """A job that trains one reward model on one frozen dataset.
+
+    One that failed or was cancelled may be queued again: it goes on from its last
+    checkpoint as a further attempt, with the same data and settings.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT)
-    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT)
+    # Null: all rankings that count, frozen by the worker before it trains.
+    dataset = models.ForeignKey(Dataset, null=True, on_delete=models.PROTECT)
+    # How far that freeze is.
+    prompts_done = models.PositiveIntegerField(default=0)
+    prompts_total = models.PositiveIntegerField(default=0)
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT)
     base_model = models.CharField(max_length=500)
     # rm_training.config.TrainingConfig as JSON, frozen when the run was asked for.
@@ -29,7 +37,13 @@ class TrainingRun(Job):
     phase = models.CharField(max_length=100, blank=True)
 
     class Meta(Job.Meta):
-        pass
+        constraints = [
+            *Job.Meta.constraints,
+            models.CheckConstraint(
+                condition=~Q(state="done") | Q(dataset__isnull=False),
+                name="a_done_run_has_a_dataset",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"run {self.pk}"

@@ -24,7 +24,7 @@ from rm_training.manifest import MANIFEST, file_sha256
 from rm_training.models import Retraining, RewardModel, TrainingRun
 
 KEPT_DAYS: Final = 7
-"""How long the checkpoints of some failed runs stay."""
+"""How long a run that failed or was cancelled can be continued."""
 REWARD_MODELS: Final = "reward-models"
 """Folder below MODEL_ROOT of all that runs publish. Its models are no bases: they
 belong to the project that trained them."""
@@ -127,49 +127,67 @@ def retraining_of(project: Project) -> Retraining:
 
 
 def data_folder(run: TrainingRun) -> Path:
-    """Where attempts of the run write their dataset to read it: among the files that
+    """Where attempts of a run with a dataset write it to read it: among the files that
     pages make of that dataset, so that what removes these removes it as well
     (`ranking.losses.remove_exports`)."""
+    assert run.dataset is not None
     return export_folder(run.dataset) / "runs" / str(run.pk)
 
 
 def discard_attempts(run: TrainingRun, *, keep: Path | None = None) -> None:
-    """Remove what the run's attempts left below MODEL_ROOT, but for `keep`, and what
-    they left of the dataset.
+    """Remove what this attempt of the run and earlier ones left, but for `keep`.
 
-    Models, checkpoints, and what a worker was writing when it was killed.
+    Models, checkpoints, copies of the dataset, and what a worker was writing when it
+    was killed. Never what a later attempt writes: somebody may have continued the run.
     """
-    shutil.rmtree(data_folder(run), ignore_errors=True)
-    root = Path(settings.MODEL_ROOT) / REWARD_MODELS
-    for left in (f"run-{run.pk}-attempt-*", f".run-{run.pk}-attempt-*.partial-*"):
-        for folder in root.glob(left):
-            if folder != keep:
-                shutil.rmtree(folder, ignore_errors=True)
+    for folder in _leavings(run):
+        if folder != keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def discard_unfinished(run: TrainingRun) -> None:
-    """Remove what the run's attempts left, but for their whole checkpoints."""
-    shutil.rmtree(data_folder(run), ignore_errors=True)
+    """Remove what this attempt and earlier ones left, but for their checkpoints."""
+    for folder in _leavings(run):
+        if not _is_checkpoints(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def newest_checkpoint(run: TrainingRun) -> int | None:
+    """The step after which the run's newest checkpoint was written; None: none is left.
+
+    Only whether it was published is looked at. The trainer compares the hashes, and
+    passes over one that was damaged since.
+    """
     root = Path(settings.MODEL_ROOT) / REWARD_MODELS
-    attempts = f"run-{run.pk}-attempt-*"
-    torn = (f".{attempts}.partial-*", f"{attempts}.checkpoints/.*.partial-*")
-    left = [path for pattern in torn for path in root.glob(pattern)]
-    left += [path for path in root.glob(attempts) if not _is_checkpoints(path)]
-    for folder in left:
-        shutil.rmtree(folder, ignore_errors=True)
+    whole = root.glob(f"run-{run.pk}-attempt-*.checkpoints/step-*/{MANIFEST}")
+    steps = (manifest.parent.name.removeprefix("step-") for manifest in whole)
+    return max(map(int, steps), default=None)
 
 
 def forget_checkpoints() -> None:
-    """Remove the checkpoints of runs that failed more than KEPT_DAYS days ago."""
+    """Remove the checkpoints of runs that failed or were cancelled more than KEPT_DAYS
+    days ago."""
     root = Path(settings.MODEL_ROOT) / REWARD_MODELS
     left = {path.name.split("-")[1] for path in root.glob("run-*.checkpoints")}
     old = TrainingRun.objects.filter(
         pk__in=[int(number) for number in left if number.isdecimal()],
-        state=JobState.FAILED,
+        state__in=(JobState.FAILED, JobState.CANCELLED),
         finished_at__lt=Now() - Value(timedelta(days=KEPT_DAYS)),
     )
     for run in old:
         discard_attempts(run)
+
+
+def _leavings(run: TrainingRun) -> Iterator[Path]:
+    root = Path(settings.MODEL_ROOT) / REWARD_MODELS
+    for number in range(1, run.attempt + 1):
+        name = f"run-{run.pk}-attempt-{number}"
+        yield root / name
+        yield from root.glob(f".{name}.partial-*")
+        yield from root.glob(f"{name}.checkpoints/.*.partial-*")
+        yield root / f"{name}.checkpoints"
+        if run.dataset is not None:
+            yield data_folder(run) / f"attempt-{number}"
 
 
 def _is_checkpoints(folder: Path) -> bool:

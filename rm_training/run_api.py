@@ -22,8 +22,10 @@ from ranking.agreement_api import STAFF
 from ranking.api import LOOK, Unprocessable, read_body, user_of
 from ranking.models import Dataset
 from ranking.serializers import RefusalGiven
+from rm_training import continuing
 from rm_training import run_schema as bodies
 from rm_training.config import ConfigError, TrainingConfig
+from rm_training.continuing import way_on
 from rm_training.models import RewardModel, TrainingRun
 from rm_training.run_log import log_of
 from rm_training.run_page import live_run
@@ -83,7 +85,7 @@ def _start(request: Request, member: Membership) -> Response:
 def run(request: Request, slug: str, pk: int) -> Response:
     """How one run stands, what it measured, and its log."""
     found = _run(_member(request, slug), pk)
-    live = live_run(found)
+    live, on = live_run(found), way_on(found)
     lines = bodies.LogLineGiven(log_of(found), many=True).data
     return Response(
         {
@@ -91,6 +93,7 @@ def run(request: Request, slug: str, pk: int) -> Response:
             "latest": live.latest,
             "valid1": [asdict(row) for row in live.heldout],
             "log": lines,
+            "continues_from": on.step if on else None,
         }
     )
 
@@ -101,6 +104,21 @@ def cancel_run(request: Request, slug: str, pk: int) -> Response:
     """Stop a run wherever it stands; nothing of it is published."""
     found = _run(_member(request, slug), pk)
     return Response({"changed": cancel(found, user=user_of(request))})
+
+
+@extend_schema(
+    request=None, responses={200: bodies.ContinuedRunGiven, 422: RefusalGiven}
+)
+@api_view(["POST"])
+def continue_run(request: Request, slug: str, pk: int) -> Response:
+    """Queue a run that failed or was cancelled again: it goes on from its newest
+    checkpoint, with the same data and settings."""
+    found = _run(_member(request, slug), pk)
+    try:
+        changed = continuing.continue_run(found, user=user_of(request))
+    except RunRefusedError as error:
+        raise Unprocessable(f"Nothing was queued: {error}") from error
+    return Response({"changed": changed})
 
 
 @extend_schema(parameters=PAGED, responses=bodies.ModelsGiven)

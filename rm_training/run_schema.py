@@ -8,7 +8,8 @@ from annotation.jobs import JobState
 
 
 class RunBody(serializers.Serializer[Any]):
-    """A run to be queued. Without a dataset, all rankings that count are frozen."""
+    """A run to be queued. Without a dataset, all rankings that count are frozen: by
+    the worker where they are many."""
 
     base_model = serializers.CharField(max_length=500)
     dataset = serializers.CharField(required=False, max_length=100)
@@ -16,12 +17,17 @@ class RunBody(serializers.Serializer[Any]):
 
 
 class RunGiven(serializers.Serializer[Any]):
-    """A training run. `model` is the id of what it published."""
+    """A training run. `model` is the id of what it published.
+
+    `dataset` is null while the worker freezes it: so many prompts of so many are done.
+    """
 
     id = serializers.IntegerField(source="pk")
     state = serializers.ChoiceField(choices=JobState.choices, read_only=True)
     reason = serializers.CharField()
-    dataset = serializers.CharField(source="dataset.name")
+    dataset = serializers.CharField(source="dataset.name", default=None)
+    prompts_done = serializers.IntegerField(read_only=True)
+    prompts_total = serializers.IntegerField(read_only=True)
     base_model = serializers.CharField()
     config = serializers.JSONField()
     attempt = serializers.IntegerField(read_only=True)
@@ -57,10 +63,15 @@ class LogLineGiven(serializers.Serializer[Any]):
 
 
 class RunDetailGiven(RunGiven):
-    """With the newest step's numbers, the held-out evaluations, and the log."""
+    """With the newest step's numbers, the held-out evaluations, and the log.
+
+    `continues_from`: of a run that failed or was cancelled, the step after which its
+    newest checkpoint was written.
+    """
 
     latest = serializers.JSONField()
     valid1 = serializers.ListField(child=serializers.JSONField())
+    continues_from = serializers.IntegerField(allow_null=True)
     log = LogLineGiven(many=True)
 
 
@@ -87,5 +98,11 @@ class ModelsGiven(serializers.Serializer[Any]):
 
 class CancelledRunGiven(serializers.Serializer[Any]):
     """Whether this call stopped it."""
+
+    changed = serializers.BooleanField()
+
+
+class ContinuedRunGiven(serializers.Serializer[Any]):
+    """Whether this call queued it; false where it is under way or done."""
 
     changed = serializers.BooleanField()

@@ -13,6 +13,8 @@ from django.db import transaction
 from annotation.jobs import UNFINISHED, JobState, wake
 from annotation.models import Project, User
 from ranking.datasets import NothingToFreeze, freeze
+from ranking.filters import Filters, rankings_that_count
+from ranking.freezing import AT_ONCE
 from ranking.models import Dataset
 from rm_training import tasks
 from rm_training.config import TrainingConfig
@@ -23,7 +25,7 @@ from rm_training.models import RewardModel, TrainingRun
 from rm_training.promotion import Comparison, Verdict, decide
 from rm_training.registry import (
     base_models,
-    discard_attempts,
+    discard_unfinished,
     lock_project,
     retraining_of,
     use,
@@ -43,7 +45,8 @@ def request_run(
     config: TrainingConfig,
     dataset: Dataset | None = None,
 ) -> TrainingRun:
-    """Queue a run; without a dataset, all rankings that count now are frozen.
+    """Queue a run; without a dataset, all rankings that count are frozen: now where
+    they are few, else by the run's worker (`rm_training.run_freezing`).
 
     The same request while such a run is unfinished gives that run: a second click
     trains nothing twice (requests of a project wait for each other). The row is
@@ -53,9 +56,10 @@ def request_run(
     another project, and data without a strictly ordered pair.
     """
     _refuse_unknown_base(project, base_model)
-    if dataset is None:
+    if dataset is None and not _takes_long(project):
         dataset = freeze_now(project, user, base_model=base_model)
-    _refuse_unlearnable(project, dataset)
+    if dataset is not None:
+        _refuse_unlearnable(project, dataset)
     wanted = {
         "project": project,
         "dataset": dataset,
@@ -73,7 +77,8 @@ def request_run(
 
 
 def cancel(run: TrainingRun, *, user: User | None = None) -> bool:
-    """Stop the run and remove its checkpoints; False when it had finished before.
+    """Stop the run; False when it had finished before. Its whole checkpoints stay for
+    a while: it may be continued (`rm_training.continuing`).
 
     A run that a worker gave back, or died of, has nobody else to clear up after it. A
     worker that is training clears up once more when it finds that the run is lost.
@@ -81,7 +86,7 @@ def cancel(run: TrainingRun, *, user: User | None = None) -> bool:
     if not run.cancel():
         return False
     add_line(run, f"cancelled by {user}" if user else "cancelled")
-    discard_attempts(run)
+    discard_unfinished(run)
     return True
 
 
@@ -108,6 +113,10 @@ def freeze_now(project: Project, user: User | None, *, base_model: str) -> Datas
             "There is nothing to learn from yet: no ranking counts. Rank some prompts "
             "first."
         ) from error
+
+
+def _takes_long(project: Project) -> bool:
+    return rankings_that_count(project, Filters()).count() > AT_ONCE
 
 
 def _refuse_unknown_base(project: Project, base_model: str) -> None:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from rm_training import (
     compare_pages,
+    continue_pages,
     evaluation_pages,
     lineage_pages,
     retraining_pages,
@@ -40,6 +41,16 @@ urlpatterns = [
     path("p/<slug:slug>/runs/<int:pk>/", views.run, name="run"),
     path("p/<slug:slug>/runs/<int:pk>/live/", views.run_live, name="run_live"),
     path("p/<slug:slug>/runs/<int:pk>/cancel/", views.cancel_run, name="cancel_run"),
+    path(
+        "p/<slug:slug>/runs/<int:pk>/continue/",
+        continue_pages.continue_run,
+        name="continue_run",
+    ),
+    path(
+        "p/<slug:slug>/runs/<int:pk>/again/",
+        continue_pages.run_again,
+        name="run_again",
+    ),
     path(
         "p/<slug:slug>/runs/<int:pk>/metrics.csv", views.run_metrics, name="run_metrics"
     ),
@@ -134,6 +145,11 @@ urlpatterns = [
         "api/v1/projects/<slug:slug>/runs/<int:pk>/cancel",
         run_api.cancel_run,
         name="api_cancel_run",
+    ),
+    path(
+        "api/v1/projects/<slug:slug>/runs/<int:pk>/continue",
+        run_api.continue_run,
+        name="api_continue_run",
     ),
     path("api/v1/projects/<slug:slug>/models", run_api.models, name="api_models"),
     path(

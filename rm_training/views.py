@@ -14,6 +14,7 @@ from annotation.health import broker_state
 from annotation.jobs import UNFINISHED, JobState, waits_long
 from annotation.models import Role
 from ranking.figure_answers import figure_answer
+from rm_training.continuing import way_on
 from rm_training.curves import read_curves
 from rm_training.forms import RetrainForm
 from rm_training.models import RewardModel, TrainingRun, When
@@ -89,7 +90,7 @@ def run_figure(member: Member, pk: int, theme: str, width: str) -> HttpResponse:
     # matplotlib takes half a second to load: most web processes never need it.
     from rm_training import charts  # noqa: PLC0415
 
-    run = _run(member, pk)
+    run = run_of(member, pk)
 
     def draw(**look: bool) -> "Figure":
         curves = read_curves(run.metrics.values_list("step", "values"))
@@ -103,7 +104,7 @@ def run_figure(member: Member, pk: int, theme: str, width: str) -> HttpResponse:
 @for_members(*TRAINERS)
 def run_metrics(member: Member, pk: int) -> HttpResponse:
     """Every step's numbers as CSV; an undefined one is an empty cell."""
-    run = _run(member, pk)
+    run = run_of(member, pk)
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="run-{run.pk}.csv"'
     rows = csv.writer(response)
@@ -128,7 +129,7 @@ def run_metrics(member: Member, pk: int) -> HttpResponse:
 @for_members(*TRAINERS)
 def cancel_run(member: Member, pk: int) -> HttpResponse:
     """Stop a run wherever it stands."""
-    run = _run(member, pk)
+    run = run_of(member, pk)
     if cancel(run, user=member.user):
         messages.success(member.request, f"Run {run.pk} was cancelled.")
     else:
@@ -148,19 +149,21 @@ def use_model(member: Member, pk: int) -> HttpResponse:
     return redirect("run", member.project.slug, model.run_id)
 
 
-def _run(member: Member, pk: int) -> TrainingRun:
+def run_of(member: Member, pk: int) -> TrainingRun:
+    """The run, if it is of the member's project. Errors: Http404."""
     runs = TrainingRun.objects.filter(project=member.project)
     runs = runs.select_related("dataset", "reward_model", "created_by")
     return get_object_or_404(runs.annotate(waits_long=waits_long()), pk=pk)
 
 
 def _run_context(member: Member, pk: int) -> dict[str, Any]:
-    run = _run(member, pk)
+    run = run_of(member, pk)
     return {
         "member": member,
         "run": run,
         "live": live_run(run),
         "lines": log_of(run),
+        "on": way_on(run),
         "broker": broker_state() if run.state == JobState.QUEUED else "ok",
     }
 

@@ -48,6 +48,12 @@ class Run:
         """Stop it; False when it had finished before."""
         return bool(self.client.ask("POST", f"{self.address}/cancel")["changed"])
 
+    def go_on(self) -> bool:
+        """Continue it from its newest checkpoint, after a failure or a cancel; False
+        when it is under way or done. Raises RefusedError where it has none, or its
+        data or base are gone."""
+        return bool(self.client.ask("POST", f"{self.address}/continue")["changed"])
+
     def wait(self, *, progress: Progress | None = None) -> "Run":
         """Until it is done; `progress` is told the steps done, of how many.
 

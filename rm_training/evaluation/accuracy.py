@@ -16,6 +16,8 @@ Rows = dict[str, IntArray]
 
 LENGTHS: Final = (200, 500, 1_000, 2_000)
 """Characters of the longer response of a pair: where its buckets end."""
+STRENGTHS: Final = ("0 or less", "1", "2", "3 or more")
+"""Rating of the better response less that of the worse one."""
 LOW_QUANTILE: Final = 0.1
 FEWEST_PAIRS: Final = 50
 FEWEST_PROMPTS: Final = 10
@@ -141,6 +143,20 @@ def _by_distance(split: Split) -> Rows:
     return _by(split, lambda place: int(split.strict.distance[place]))
 
 
+def _by_strength(split: Split) -> Rows:
+    """How much higher the labeler rated the better response: pairs that they rated."""
+    pairs, first = split.strict, split.first_response
+    found: dict[str, list[int]] = {label: [] for label in STRENGTHS}
+    for place, prompt in enumerate(pairs.prompt):
+        rated = split.ratings[pairs.ranking[place]]
+        better = rated[pairs.better[place] - first[prompt]]
+        worse = rated[pairs.worse[place] - first[prompt]]
+        if better is not None and worse is not None:
+            step = min(max(better - worse, 0), len(STRENGTHS) - 1)
+            found[STRENGTHS[step]].append(place)
+    return {label: np.array(at) for label, at in found.items() if at}
+
+
 def _by_turns(split: Split) -> Rows:
     return _by(split, lambda place: split.prompts[split.strict.prompt[place]].turns)
 
@@ -177,6 +193,7 @@ def _length_labels() -> Iterator[str]:
 SLICES: Final[Mapping[str, Callable[[Split], Rows]]] = {
     "k": _by_k,
     "rank_distance": _by_distance,
+    "strength": _by_strength,
     "turns": _by_turns,
     "length": _by_length,
     "tag": _by_tag,

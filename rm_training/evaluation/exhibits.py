@@ -18,6 +18,7 @@ REPORTED: Final = ("valid2", "valid1")
 SLICES: Final = {
     "k": "K = {}",
     "rank_distance": "distance {}",
+    "strength": "rated +{}",
     "turns": "turns: {}",
     "length": "{} chars",
     "tag": "tag {}",
@@ -192,7 +193,7 @@ def _by_slice(split: Document) -> Exhibit:
     rows = [Row(label="all pairs", number=accuracy["pair_mean"])]
     notes = []
     for name, label in SLICES.items():
-        slices = accuracy["slices"][name]
+        slices = accuracy["slices"].get(name, [])  # an older report has fewer
         kept = slices
         if name in ("tag", "models") and len(slices) > MOST_ROWS:
             kept = sorted(slices, key=lambda row: -row["n"])[:MOST_ROWS]

@@ -31,15 +31,20 @@ class JudgedPrompt:
     tags: tuple[str, ...] = ()
     turns: int = 1
     """Messages by the user."""
+    ratings: tuple[tuple[int | None, ...], ...] = ()
+    """N rows of K ratings, higher is better; empty or None where nobody rated."""
 
     def __post_init__(self) -> None:
         if not all(map(isfinite, self.rewards)):
             raise ValueError("a reward is not finite")
-        of_responses = [self.lengths, *self.rankings, *filter(None, [self.models])]
-        if {len(self.rewards)} != {len(self.rewards), *map(len, of_responses)}:
-            raise ValueError("a prompt's lengths, ranks and models are one a response")
-        if self.labelers and len(self.labelers) != len(self.rankings):
-            raise ValueError("a prompt's labelers are one a ranking")
+        sizes = {len(self.lengths), *map(len, self.rankings), *map(len, self.ratings)}
+        if sizes | {len(self.models or self.rewards)} != {len(self.rewards)}:
+            raise ValueError(
+                "a prompt's lengths, ranks, ratings and models are one a response"
+            )
+        count = len(self.rankings)
+        if {len(self.labelers) or count, len(self.ratings) or count} != {count}:
+            raise ValueError("a prompt's labelers and ratings are one a ranking")
 
 
 def judged(example: Example, rewards: Sequence[float | None]) -> JudgedPrompt | None:
@@ -55,6 +60,7 @@ def judged(example: Example, rewards: Sequence[float | None]) -> JudgedPrompt | 
         labelers=example.labelers,
         models=tuple(example.models[i] for i in kept) if example.models else (),
         tags=example.tags,
+        ratings=tuple(tuple(row[i] for i in kept) for row in example.ratings),
         turns=sum(message["role"] == "user" for message in example.messages),
     )
 
@@ -122,6 +128,16 @@ class Split:
             name
             for prompt in self.prompts
             for name in prompt.models or (None,) * len(prompt.rewards)
+        ]
+
+    @cached_property
+    def ratings(self) -> list[tuple[int | None, ...]]:
+        """What each ranking's labeler gave the responses of its prompt."""
+        return [
+            row
+            for prompt in self.prompts
+            for row in prompt.ratings
+            or ((None,) * len(prompt.rewards),) * len(prompt.rankings)
         ]
 
     @cached_property

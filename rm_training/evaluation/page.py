@@ -20,6 +20,13 @@ NAMES: Final[Mapping[str, str]] = {
     "valid2": "Held-out prompts, reported (valid2)",
     "all": "All prompts of the data",
 }
+TIES_PARTS: Final[Mapping[str, str]] = {
+    "tied_accuracy": "Ties: every right answer beats every wrong one",
+    "ref_accuracy": "Ties: likewise, with one right answer",
+    "preferred": "Ties: right beats wrong by more than right answers differ",
+    "preferred_hard": "Ties: likewise, with one right answer as well",
+    "margin": "Ties: size of that margin, −100 to 100 %",
+}
 STYLE: Final = """
 :root { color-scheme: light dark; --paper: #fff; --raised: #f5f7f9; --ink: #1b1f24;
   --muted: #57606a; --hairline: #d5dbe1; --good: #1a6b3c; --bad: #a3202b; }
@@ -72,16 +79,23 @@ def page_of(report: Document) -> str:
 </head>
 <body>
 <h1>Evaluation of {escape(name)}</h1>
-<p>Data <code>{escape(report["data_sha256"])}</code>, scored in
-{escape(report["dtype"])}. Intervals are 95 %, from a bootstrap over prompts
-({report["intervals"]["draws"]:,} draws, seed {report["intervals"]["seed"]}): the pairs
-of a prompt depend on each other.</p>
-{sections or "<p>No prompt was scored: nothing is known of its worth.</p>"}
+<p>{_data(report)} Scored in {escape(report["dtype"])}. Intervals are 95 %, from a
+bootstrap over prompts ({report["intervals"]["draws"]:,} draws, seed
+{report["intervals"]["seed"]}): the pairs of a prompt depend on each other.</p>
+{sections}
 {_folds(report.get("folds"))}
+{_rewardbench(report.get("rewardbench2"))}
 {_invariances(report["invariances"])}
 </body>
 </html>
 """
+
+
+def _data(report: Document) -> str:
+    if report["data_sha256"] is None:
+        return ""
+    sha256 = f"Rankings with SHA-256 <code>{escape(report['data_sha256'])}</code>."
+    return sha256 if report["splits"] else f"{sha256} No prompt of them was scored."
 
 
 def _split(report: Document, name: str) -> str:
@@ -169,6 +183,34 @@ def _folds(folds: Document | None) -> str:
 <p class="hint">A model was trained anew without each group. Accuracy falls by
 {escape(said(folds["gap"], points))} points with held-out labelers.</p>
 {_table(head, cells)}
+</section>"""
+
+
+def _rewardbench(bench: Document | None) -> str:
+    """RewardBench 2: the mean over subsets, each of them, and the parts of Ties."""
+    if bench is None:
+        return ""
+    named = [
+        ("All subsets, their mean", bench["overall"]),
+        *bench["subsets"].items(),
+        *((TIES_PARTS[name], part) for name, part in bench["ties"].items()),
+    ]
+    rows = [
+        [escape(label), escape(said(number, percent)), f"{number['n']:,}"]
+        for label, number in named
+    ]
+    left = (
+        f" {bench['left_out']:,} prompts have a response that does not fit the model "
+        "and are left out."
+        if bench["left_out"]
+        else ""
+    )
+    return f"""<section>
+<h2>RewardBench 2</h2>
+<p class="hint">Scored as by its authors. Of four responses drawn at random the right
+one is chosen in 25 %; Ties adds up 30 % of each accuracy, 20 % of each margin test and
+1 % of the margin's size, so it can reach 101 %.{left}</p>
+{_table(["Subset", "Score and 95 % interval", "Prompts"], rows)}
 </section>"""
 
 

@@ -3,8 +3,9 @@
 from django.db import transaction
 
 from annotation.models import Membership, Project, Prompt, Response
-from ranking.models import PromptSplit
+from ranking.models import Dataset, PromptSplit
 from rm_training.config import TrainingConfig
+from rm_training.models import TrainingRun
 from tests.preferences import polite_preferences
 from tests.ranking.rows import store_ranking
 
@@ -38,3 +39,9 @@ def rank_politely(project: Project, labeler: Membership, *, prompts: int = 20) -
         )
         ranks = dict(zip(example.response_ids, example.rankings[0], strict=True))
         store_ranking(prompt, labeler, ranks)
+
+
+def dataset_of(run: TrainingRun) -> Dataset:
+    """What the run learns from, where it is frozen."""
+    assert run.dataset is not None
+    return run.dataset

@@ -13,7 +13,7 @@ from annotation.models import Membership, Project
 from rm_training.compared_runs import MOST
 from rm_training.config import TrainingConfig
 from rm_training.models import TrainingRun
-from tests.rm_training.ranked_project import rank_politely
+from tests.rm_training.ranked_project import dataset_of, rank_politely
 from tests.rm_training.test_run_pages import done, make_run, text_of
 
 SignedIn = Callable[[Membership], Client]
@@ -59,7 +59,7 @@ def test_accuracies_of_different_datasets_come_with_a_warning(
 ) -> None:
     first = done(ranked)
     second = done(ranked, in_use=False)
-    other = second.dataset
+    other = dataset_of(second)
     other.pk, other.name, other.content_sha256 = None, "ds-other", "1" * 64
     other.save()
     TrainingRun.objects.filter(pk=second.pk).update(dataset=other)

@@ -46,6 +46,7 @@ def write_rankings(file: Path, *, labelers: tuple[str, ...] = ("ada", EVIL)) -> 
                 "ranks": list(example.rankings[0]),
                 "labeler": labelers[number % len(labelers)],
                 "tags": ["poem", EVIL],
+                "ratings": [7, None, *(EVIL for _ in example.responses[2:])],
                 "split": example.split,
             }
             lines.write(json.dumps(row) + "\n")
@@ -150,6 +151,8 @@ def test_names_are_read_beside_what_training_reads_and_change_no_hash(
     assert named[0].tags[0] == "poem"
     assert len(named[0].models) == len(named[0].responses)
     assert others[0].labelers == ("bob",)
+    assert named[0].ratings[0][:2] == (7, None)
+    assert not any(named[0].ratings[0][2:])  # what is no number is no rating
 
 
 def test_splits_are_those_of_the_data_or_of_training() -> None:

@@ -63,6 +63,34 @@ def test_rank_distance_is_one_of_dense_ranks() -> None:
     assert rows == {"1": (0.5, 2), "2": (1.0, 1)}
 
 
+def test_strength_is_how_much_higher_the_labeler_rated_the_better_response() -> None:
+    prompt = replace(
+        judged_prompt([4, 3, 2, 1], [1, 2, 3, 4], [1, 2, 4, 3]),
+        ratings=((7, 6, 6, 2), (5, None, 1, None)),
+    )
+    found = measured(accuracy, prompt)["slices"]["strength"]
+    # Of the first labeler 6 - 6; 7 - 6 twice; then 5, 4 and 4. Of the second 5 - 1.
+    assert {row["label"]: value(row) for row in found} == {
+        "0 or less": (1.0, 1),
+        "1": (1.0, 2),
+        "3 or more": (1.0, 4),
+    }
+    assert measured(accuracy, judged_prompt([1, 0], [1, 2]))["slices"]["strength"] == []
+
+
+def test_ratings_are_one_a_response_of_each_ranking() -> None:
+    prompt = judged_prompt([1, 0], [1, 2])
+    for ratings in (((7,),), ((7, 1), (7, 1))):
+        with pytest.raises(ValueError, match="ratings"):
+            replace(prompt, ratings=ratings)
+
+
+def test_an_older_report_without_a_slice_is_still_shown() -> None:
+    split = report({"valid1": world(5, seed=1)})["splits"]["valid1"]
+    del split["accuracy"]["slices"]["strength"]
+    assert exhibits(split)[0].rows[0].label == "all pairs"
+
+
 def test_slices_split_the_pairs() -> None:
     prompts = world(30, seed=1)
     found = measured(accuracy, *prompts)

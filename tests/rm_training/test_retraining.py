@@ -25,7 +25,7 @@ from rm_training.retraining import retrain_if_due, waiting_for
 from tests.conftest import make_prompt
 from tests.racing import SECONDS, at_once, closing, wait_until
 from tests.ranking.rows import store_ranking
-from tests.rm_training.ranked_project import rank_politely
+from tests.rm_training.ranked_project import dataset_of, rank_politely
 
 RANKS = {"r1": 1, "r2": 2, "r3": 3, "r4": 4}
 SignedIn = Callable[[Membership], Client]
@@ -97,7 +97,7 @@ def test_so_many_new_rankings_queue_one_run_on_what_counts(
     assert run is not None
     assert (run.state, run.base_model, run.config["seed"]) == ("queued", "smol", 3)
     assert run.created_by is None
-    assert run.dataset.rankings.count() == 6
+    assert dataset_of(run).rankings.count() == 6
     settings.refresh_from_db()
     assert settings.outcome == f"queued run {run.pk}"
     assert [line.text for line in run.notes.all()] == [
@@ -148,7 +148,7 @@ def test_rankings_that_no_freeze_takes_are_not_waited_for_twice(
     settings = settings_of(ranked)
     run = retrain_if_due(settings.pk)
     assert run is not None
-    assert run.dataset.counts["rankings"] == 5
+    assert dataset_of(run).counts["rankings"] == 5
     finish(run)
     settings.refresh_from_db()
     assert settings.left_out == 5

@@ -1,10 +1,12 @@
 """Runs and models for programs, and the client of notebooks, on the running site."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from knox.models import AuthToken
 from pytest_django import Settings
 
@@ -17,6 +19,7 @@ from rm_training import run_api, tasks
 from rm_training.attempts import attempt
 from rm_training.models import RewardModel, TrainingRun
 from tests.rm_training.ranked_project import QUICK, STEPS, rank_politely
+from tests.rm_training.test_runs import at_question
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Sign = Callable[[Membership], Client]
@@ -121,6 +124,21 @@ def test_a_notebook_cancels_and_lists_page_by_page(
     with pytest.raises(clients.RunFailedError, match="cancelled"):
         runs[0].wait()
     assert list(tides.models()) == []
+
+
+def test_a_notebook_continues_a_cancelled_run(
+    tides: clients.Project, ranked: Project
+) -> None:
+    run = tides.train(ranked.sft_model, prompts_per_step=4, checkpoint_every=2)
+    assert not run.go_on()
+    attempt(run.id, worker="test", stopping=at_question(4, run.cancel))
+    assert run.now().given["continues_from"] == 2
+    assert run.go_on()
+    assert (run.now().state, run.now().given["continues_from"]) == ("queued", None)
+    run.cancel()
+    shutil.rmtree(settings.MODEL_ROOT)
+    with pytest.raises(clients.RefusedError, match="no checkpoint to continue from"):
+        run.go_on()
 
 
 @pytest.mark.parametrize(

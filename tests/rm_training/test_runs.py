@@ -48,7 +48,7 @@ from rm_training.runs import RunRefusedError, cancel, request_run
 from rm_training.scoring import RewardModel as LoadedModel
 from tests.conftest import make_prompt
 from tests.ranking.rows import store_ranking
-from tests.rm_training.ranked_project import QUICK, STEPS, rank_politely
+from tests.rm_training.ranked_project import QUICK, STEPS, dataset_of, rank_politely
 
 Stopping = Callable[[], bool]
 
@@ -158,7 +158,7 @@ def test_a_request_freezes_what_counts_and_wakes_a_worker_with_the_id_alone(
     assert sent == [(run.pk,)]
     run.refresh_from_db()
     assert (run.state, run.attempt, run.created_by) == ("queued", 0, researcher.user)
-    assert run.dataset.rankings.count() == 20
+    assert dataset_of(run).rankings.count() == 20
     assert TrainingConfig.from_dict(run.config) == QUICK
 
 
@@ -328,7 +328,7 @@ def test_a_message_that_comes_while_another_worker_trains_does_nothing(
     assert (run.state, run.attempt, run.worker) == ("done", 1, "test")
 
 
-def test_a_cancelled_run_stops_at_the_next_step_and_leaves_nothing(
+def test_a_cancelled_run_stops_at_the_next_step_and_leaves_its_checkpoint(
     ranked: Project, tmp_path: Path
 ) -> None:
     run = new_run(ranked)
@@ -336,7 +336,8 @@ def test_a_cancelled_run_stops_at_the_next_step_and_leaves_nothing(
     assert run.state == JobState.CANCELLED
     assert run.metrics.count() == 3
     assert not RewardModel.objects.exists()
-    assert left_below_model_root(tmp_path) == []
+    assert left_below_model_root(tmp_path) == [f"run-{run.pk}-attempt-1.checkpoints"]
+    assert copies_of_datasets(tmp_path) == []
 
 
 def steal(run: TrainingRun) -> Callable[[], None]:
@@ -645,7 +646,7 @@ def test_an_error_nobody_foresaw_is_on_the_row_and_in_the_log(
     assert (run.state, run.reason) == ("failed", "error: ZeroDivisionError: by naught")
 
 
-def test_a_failed_run_leaves_nothing_on_the_disk(
+def test_a_failed_run_leaves_its_checkpoints_and_nothing_else_on_the_disk(
     ranked: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     run = new_run(ranked)
@@ -655,11 +656,11 @@ def test_a_failed_run_leaves_nothing_on_the_disk(
 
     carry_out(run, at_question(6, no_more_memory))
     assert run.reason == "out_of_memory: no memory is left for this run"
-    assert run.step == 5  # there was a checkpoint
-    assert left_below_model_root(tmp_path) == []
+    assert left_below_model_root(tmp_path) == [f"run-{run.pk}-attempt-1.checkpoints"]
+    assert copies_of_datasets(tmp_path) == []
 
 
-def test_a_run_that_is_cancelled_after_it_was_given_back_leaves_nothing(
+def test_a_run_that_is_cancelled_after_it_was_given_back_leaves_its_checkpoints(
     ranked: Project, tmp_path: Path
 ) -> None:
     run = carry_out(new_run(ranked), at_question(4, lambda: True))
@@ -669,7 +670,7 @@ def test_a_run_that_is_cancelled_after_it_was_given_back_leaves_nothing(
     (folder / f".run-{run.pk}-attempt-1.partial-of-a-killed-worker").mkdir()
     (folder / f"run-{run.pk}0-attempt-1").mkdir()  # another run's
     assert cancel(run)
-    assert left_below_model_root(tmp_path) == [f"run-{run.pk}0-attempt-1"]
+    assert left_below_model_root(tmp_path) == [kept, f"run-{run.pk}0-attempt-1"]
     assert not cancel(run)
 
 
@@ -697,7 +698,7 @@ def take_down_one() -> None:
 def assert_refused(run: TrainingRun, tmp_path: Path) -> None:
     lost = "is no longer reproducible: The prompt "
     assert run.state == JobState.FAILED
-    assert run.reason.startswith(f"data: {run.dataset.name} {lost}")
+    assert run.reason.startswith(f"data: {dataset_of(run).name} {lost}")
     assert not RewardModel.objects.exists()
     assert copies_of_datasets(tmp_path) == []
     assert left_below_model_root(tmp_path) == []
@@ -712,7 +713,7 @@ def test_a_run_whose_dataset_lost_a_prompt_refuses_to_go_on(
     carry_out(run, at_question(4, lambda: True))
     assert left_below_model_root(tmp_path) != []
     # What a worker leaves that is killed while it reads.
-    write(run.dataset, kind="rankings", out=data_folder(run) / "attempt-1" / "data")
+    write(dataset_of(run), kind="rankings", out=data_folder(run) / "attempt-1" / "data")
     with django_capture_on_commit_callbacks(execute=True):
         take_down_one()
     assert copies_of_datasets(tmp_path) == []
@@ -751,7 +752,7 @@ def test_a_worker_that_reads_late_leaves_the_next_ones_copy_alone(
 
     def overtaken(folder: Path) -> list[Example]:
         steal(run)()
-        write(run.dataset, kind="rankings", out=theirs)
+        write(dataset_of(run), kind="rankings", out=theirs)
         return read_examples(folder)
 
     monkeypatch.setattr(attempts, "read_examples", overtaken)

@@ -137,6 +137,7 @@ NOTHING_TO_WRITE = {
         "freeze_dataset",
     ),
     *("retrain", "use_model", "api_runs", "api_use_model"),
+    *("continue_run", "run_again", "api_continue_run"),  # buttons of a run that ended
     *("account_reauthenticate", "mfa_reauthenticate"),
     *("mfa_authenticate", "confirm_second_factor", "make_recovery_codes"),
     *("remove_second_factor", "rescue", "change_member_role", "revoke_member_token"),

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
@@ -14,17 +14,23 @@ from rm_training.data import SPLITS, Example, data_sha256, read_examples
 from rm_training.errors import RunError
 from rm_training.evaluation.choice import ALL, chosen_splits
 from rm_training.evaluation.page import page_of
+from rm_training.evaluation.report import report as suite
 from rm_training.evaluation.stored import EVALUATION, read_evaluation
 from rm_training.evaluation.words import figure, percent, said
 from rm_training.management.commands.train_reward_model import TerminalListener
 from rm_training.manifest import check_output, publishing
+from rm_training.rewardbench import Question, read_questions, rewardbench_report
+
+if TYPE_CHECKING:
+    from rm_training.scoring import RewardModel
 
 
 class Command(BaseCommand):
     """Never touches the database: it runs on GPU machines too."""
 
     help = (
-        "Evaluate a reward model on an exported rankings folder or file. With --out, "
+        "Evaluate a reward model on an exported rankings folder or file, and on "
+        "RewardBench 2 where its file is given. With --out, "
         "evaluation.json and evaluation.html (figures included, no other file needed); "
         "without it, the JSON on stdout."
     )
@@ -35,10 +41,16 @@ class Command(BaseCommand):
         parser.add_argument("--model", required=True, type=Path, metavar="DIR")
         parser.add_argument(
             "--data",
-            required=True,
             type=Path,
             metavar="PATH",
             help="an export folder (--kind rankings), or its rankings.jsonl(.gz)",
+        )
+        parser.add_argument(
+            "--rewardbench",
+            type=Path,
+            metavar="FILE",
+            help="RewardBench 2 on this disk, as it is distributed (.parquet) or the "
+            "same rows as JSONL(.gz); beside --data or instead of it",
         )
         parser.add_argument(
             "--split",
@@ -65,6 +77,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Scores each response once; a bar on stderr where that is a terminal."""
         out: Path | None = options["out"]
+        if not (options["data"] or options["rewardbench"]):
+            raise CommandError("--data or --rewardbench is needed", returncode=2)
+        if options["folds"] and not options["data"]:
+            raise CommandError("--folds needs --data", returncode=2)
         try:
             if out:
                 check_output(out)  # before minutes of work as well as after them
@@ -85,33 +101,52 @@ class Command(BaseCommand):
 
 
 def _report(options: Mapping[str, Any]) -> dict[str, Any]:
+    """All parts that are asked for; every file is read before anything is scored."""
     # --help and usage errors should not wait seconds for torch.
-    from rm_training.judging import HeldOut, evaluation_of, rewards_of  # noqa: PLC0415
     from rm_training.scoring import RewardModel  # noqa: PLC0415
 
-    examples = read_examples(options["data"])
+    examples = read_examples(options["data"]) if options["data"] else []
+    questions = read_questions(options["rewardbench"]) if options["rewardbench"] else []
     model = RewardModel.load(options["model"], device=options["device"])
+    return {
+        "model": options["model"].resolve().name,
+        "data_sha256": data_sha256(examples) if examples else None,
+        "dtype": options["dtype"],
+        **_heldout(options, examples, model),
+        "folds": _folds(options, examples, model.meta),
+        "rewardbench2": _rewardbench(model, questions) if questions else None,
+    }
+
+
+def _rewardbench(model: "RewardModel", questions: list[Question]) -> dict[str, Any]:
+    with _bar(len(questions)) as bar:
+        return rewardbench_report(model, questions, after=bar.update)
+
+
+def _bar(prompts: int) -> "tqdm[Any]":
+    return tqdm(total=prompts, unit=" prompts", file=sys.stderr, disable=None)
+
+
+def _heldout(
+    options: Mapping[str, Any], examples: list[Example], model: "RewardModel"
+) -> dict[str, Any]:
+    """The suite on the splits of the rankings; without any, an empty one."""
+    from rm_training.judging import HeldOut, evaluation_of, rewards_of  # noqa: PLC0415
+
+    if not examples:
+        return {**suite({}), "left_out": {}, "invariances": []}
     heldout = HeldOut.of(_splits(options, examples, model.meta), model.encoder)
     bfloat16 = options["dtype"] == "bfloat16"
-    with tqdm(
-        total=len(heldout), unit=" prompts", file=sys.stderr, disable=None
-    ) as bar:
+    with _bar(len(heldout)) as bar:
         rewards = {
             name: rewards_of(
                 model.model, prompts, bfloat16=bfloat16, after_pass=bar.update
             )
             for name, prompts in heldout.splits.items()
         }
-    found = evaluation_of(
+    return evaluation_of(
         model.model, heldout, rewards, temperature=_temperature(options["model"])
     )
-    return {
-        "model": options["model"].resolve().name,
-        "data_sha256": data_sha256(examples),
-        "dtype": options["dtype"],
-        **found,
-        "folds": _folds(options, examples, model.meta),
-    }
 
 
 def _folds(
@@ -161,6 +196,12 @@ def summary(report: Mapping[str, Any]) -> str:
             f"labelers learned from: {said(folds['in_group'], percent)}; held out: "
             f"{said(folds['held_out'], percent)} ({folds['count']} folds)"
         )
+    if bench := report["rewardbench2"]:
+        parts = {"RewardBench 2": bench["overall"], **bench["subsets"]}
+        lines += [
+            f"{'  ' if name in bench['subsets'] else ''}{name}: {said(part, percent)}"
+            for name, part in parts.items()
+        ]
     lines += [
         f"{'ok  ' if check['passed'] else 'FAIL'} {check['check']}: rewards change by "
         f"{check['largest']:.2g} at most (tolerance {check['tolerance']:.2g})"
