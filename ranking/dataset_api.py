@@ -20,18 +20,17 @@ from rest_framework.response import Response
 
 from annotation.access import load_membership
 from annotation.change_pages import cursor_of
-from annotation.jobs import JobState
-from annotation.models import Membership, Role
+from annotation.models import Membership, Role, User
 from ranking import dataset_schema as bodies
 from ranking.agreement_api import FILTERS, STAFF
 from ranking.api import LOOK, Unprocessable, read_body, user_of
 from ranking.dataset_diff import diff_of, held_by
 from ranking.dataset_facts import folds_of, splits_of
 from ranking.datasets import NothingToFreeze
-from ranking.download_pages import RETRY_AFTER
-from ranking.export.choice import KINDS, ExportRefused
-from ranking.exporting import file_or_run, runs_shown
-from ranking.file_answers import choice_of, file_answer
+from ranking.download_pages import RETRY_AFTER, export_of
+from ranking.export.choice import KINDS, Choice, ExportRefused
+from ranking.exporting import GIVEN_UP, cancel, file_or_run, runs_shown
+from ranking.file_answers import answer_or_run, choice_of
 from ranking.filters import Filters, InvalidFilter, filters_from_query
 from ranking.freezing import freeze_or_queue
 from ranking.matching import matching
@@ -225,31 +224,39 @@ def dataset_file(
     """A file of the dataset, whole or in ranges, with an ETag.
 
     202 while a worker writes it: ask again after `Retry-After` seconds. 503 where that
-    failed, with the reason; POST has it written again (204: it is there). 410 where the
-    dataset lost something it held.
+    failed or was cancelled, with the reason; POST has it written again (204: it is
+    there). 410 where the dataset lost something it held.
     """
-    try:
-        member = _member(request, slug)
-    except PermissionDenied as error:  # labelers cannot tell that there is a file
-        raise Http404("No such file.") from error
-    found = _dataset(member, name)
+    found = _dataset(_member_of_files(request, slug), name)
     choice = choice_of(kind, extension, request.query_params)
-    again = request.method == "POST"
     try:
-        file = file_or_run(found, choice, user=user_of(request), again=again)
+        if request.method == "POST":
+            return _write_again(found, choice, user=user_of(request))
+        answer = answer_or_run(request._request, found, choice, user=user_of(request))
     except ExportRefused as error:
         refusal = {"message": str(error), "missing": [], "unknown": []}
         return Response(refusal, status=HTTPStatus.GONE)
+    return _waiting(answer) if isinstance(answer, ExportRun) else answer
+
+
+@extend_schema(request=None, responses=bodies.CancelledGiven)
+@api_view(["POST"])
+def cancel_export(request: Request, slug: str, pk: int) -> Response:
+    """Stop the writing of a file; nothing of it is kept."""
+    run = export_of(_member_of_files(request, slug).project, pk)
+    return Response({"changed": cancel(run, user=user_of(request))})
+
+
+def _write_again(found: Dataset, choice: Choice, *, user: User) -> Response:
+    file = file_or_run(found, choice, user=user, again=True)
     if isinstance(file, ExportRun):
-        return _waiting(file, failed=file.state == JobState.FAILED and not again)
-    if again:
-        return Response(status=HTTPStatus.NO_CONTENT)
-    return file_answer(request._request, found, choice, file)
+        return _waiting(file)
+    return Response(status=HTTPStatus.NO_CONTENT)
 
 
-def _waiting(run: ExportRun, *, failed: bool) -> Response:
+def _waiting(run: ExportRun) -> Response:
     given = bodies.ExportGiven(run).data
-    if failed:
+    if run.state in GIVEN_UP:
         return Response(given, status=HTTPStatus.SERVICE_UNAVAILABLE)
     wait = {"Retry-After": str(RETRY_AFTER)}
     return Response(given, status=HTTPStatus.ACCEPTED, headers=wait)
@@ -260,6 +267,14 @@ def _waiting(run: ExportRun, *, failed: bool) -> Response:
 
 def _member(request: Request, slug: str) -> Membership:
     return load_membership(user_of(request), slug, STAFF)
+
+
+def _member_of_files(request: Request, slug: str) -> Membership:
+    """Labelers cannot tell that there is a file. Raises Http404."""
+    try:
+        return _member(request, slug)
+    except PermissionDenied as error:
+        raise Http404("No such file.") from error
 
 
 def _dataset(member: Membership, name: str) -> Dataset:
