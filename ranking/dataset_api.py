@@ -5,6 +5,7 @@ one may be old before the next is read. What a dataset holds never changes, so i
 are complete, and `without` an older dataset they are exactly what came since.
 """
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ from ranking.download_pages import RETRY_AFTER, export_of
 from ranking.export.choice import KINDS, Choice, ExportRefused
 from ranking.exporting import GIVEN_UP, cancel, file_or_run, runs_shown
 from ranking.file_answers import answer_or_run, choice_of
-from ranking.filters import Filters, InvalidFilter, filters_from_query
+from ranking.filters import WORDS, Filters, InvalidFilter, filters_from_query
 from ranking.freezing import freeze_or_queue
 from ranking.matching import matching
 from ranking.models import Dataset, ExportRun, FreezeRun
@@ -84,6 +85,7 @@ def _freeze(request: Request, member: Membership) -> Response:
     for name, value in wanted.items():
         query.setlist(name, [str(one) for one in _listed(value)])
     try:
+        _refuse_unknown(request.data)
         filters = _filters(member, query)
         made = freeze_or_queue(
             member.project, filters, user=user_of(request), seed=seed
@@ -122,6 +124,7 @@ def dataset_matching(request: Request, slug: str) -> Response:
     """How much matches the filters now: what a freeze would hold."""
     member = _member(request, slug)
     try:
+        _refuse_unknown(request.query_params)
         found = matching(member.project, _filters(member, request.query_params))
     except InvalidFilter as error:
         raise Unprocessable(str(error)) from error
@@ -236,7 +239,9 @@ def dataset_file(
     except ExportRefused as error:
         refusal = {"message": str(error), "missing": [], "unknown": []}
         return Response(refusal, status=HTTPStatus.GONE)
-    return _waiting(answer) if isinstance(answer, ExportRun) else answer
+    if isinstance(answer, ExportRun):
+        return _waiting(answer, given_up=answer.state in GIVEN_UP)
+    return answer
 
 
 @extend_schema(request=None, responses=bodies.CancelledGiven)
@@ -254,9 +259,9 @@ def _write_again(found: Dataset, choice: Choice, *, user: User) -> Response:
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
-def _waiting(run: ExportRun) -> Response:
+def _waiting(run: ExportRun, *, given_up: bool = False) -> Response:
     given = bodies.ExportGiven(run).data
-    if run.state in GIVEN_UP:
+    if given_up:
         return Response(given, status=HTTPStatus.SERVICE_UNAVAILABLE)
     wait = {"Retry-After": str(RETRY_AFTER)}
     return Response(given, status=HTTPStatus.ACCEPTED, headers=wait)
@@ -281,12 +286,26 @@ def _dataset(member: Membership, name: str) -> Dataset:
     if not name.isprintable():
         raise Http404("No such dataset.")
     rows = Dataset.objects.select_related("project")
-    return get_object_or_404(rows, project=member.project, name=name)
+    found = rows.filter(project=member.project, name=name).first()
+    if found is None:
+        raise Http404("No such dataset.")
+    return found
 
 
 def _run(member: Membership, pk: int) -> FreezeRun:
     rows = FreezeRun.objects.select_related("dataset")
     return get_object_or_404(rows, project=member.project, pk=pk)
+
+
+def _refuse_unknown(names: Iterable[str]) -> None:
+    """A filter that is spelt wrong would let in what it was to leave out.
+
+    Raises InvalidFilter.
+    """
+    known = (*WORDS, "seed")
+    for name in names:
+        if name not in known:
+            raise InvalidFilter(f"{name[:50]!r} is none of {', '.join(known)}")
 
 
 def _filters(member: Membership, query: QueryDict) -> Filters:

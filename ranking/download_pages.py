@@ -137,7 +137,8 @@ def choose_dataset_file(member: Member, name: str) -> HttpResponseBase:
     try:
         choice = Choice(kind=query.get("kind", "pairs"), **chosen)
     except ExportRefused as error:
-        return _refused(member, found, str(error), status=422)
+        told = f"{error}. Choose something else on the page of the dataset."
+        return _refused(member, found, told, status=422)
     return redirect(file_address(found, choice))
 
 

@@ -17,6 +17,7 @@ from ranking.datasets import freeze
 from ranking.downloads import folder_of, written_file
 from ranking.export import reading
 from ranking.export.choice import Choice
+from ranking.export.store import exports_store
 from ranking.exporting import cancel, carry_out, file_or_run
 from ranking.losses import export_folder
 from ranking.models import Dataset, ExportRun
@@ -161,7 +162,7 @@ def cancelled_at_the_end(
     run: ExportRun, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker has handed the file to the store, and not yet said so."""
-    keep = exporting.exports_store().keep
+    keep = exports_store().keep
 
     class JustThen:
         def keep(self, folder: Path, place: str) -> None:

@@ -17,6 +17,7 @@ from ranking.datasets import freeze
 from ranking.downloads import Download, folder_of, written_file
 from ranking.expiry import remove_expired
 from ranking.export.choice import Choice
+from ranking.export.store import exports_store
 from ranking.exporting import file_or_run
 from ranking.losses import export_folder, place_of
 from ranking.models import Dataset, ExportRun
@@ -132,7 +133,7 @@ def test_the_page_says_when_it_went_and_it_is_written_again(
     run.refresh_from_db()
     assert run.removed_at is not None
     page = visitor.get(address(dataset, "")).text
-    assert f"{run.removed_at:%Y-%m-%d}</time>, as it was old." in page
+    assert f"{run.removed_at:%Y-%m-%d}</time> because of its age" in page
     assert f'id="write-export-{run.pk}"' in page
     assert visitor.post(address(dataset))["Location"] == address(dataset)
     assert visitor.get(address(dataset)).status_code == 202
@@ -198,7 +199,7 @@ class Removing:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.there, self._go_on = threading.Event(), threading.Event()
-        remove = expiry.exports_store().remove
+        remove = exports_store().remove
         beat = self
 
         class Slow:
