@@ -37,6 +37,10 @@ CELERY_TASK_ROUTES = {
 CELERY_BEAT_SCHEDULE = {
     "reconcile-generation": {"task": "annotation.tasks.reconcile", "schedule": 10.0},
     "sweep-exports": {"task": "ranking.tasks.sweep_exports", "schedule": 600.0},
+    "remove-expired-exports": {
+        "task": "ranking.tasks.remove_expired_exports",
+        "schedule": 3600.0,
+    },
     "reconcile-training": {"task": "rm_training.tasks.reconcile", "schedule": 10.0},
     # A message that waited for the next one is not needed any more.
     "retrain": {

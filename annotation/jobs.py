@@ -147,12 +147,13 @@ class Job(models.Model):
         """Give the job back, for the next worker; it costs none of its tries."""
         self.write(state=JobState.QUEUED, queued_at=Now())
 
-    def cancel(self) -> bool:
+    def cancel(self, reason: str = "") -> bool:
         """Stop the job wherever it stands; False when it had finished before."""
         unfinished = type(self)._default_manager.filter(
             pk=self.pk, state__in=UNFINISHED
         )
-        return bool(unfinished.update(state=JobState.CANCELLED, finished_at=Now()))
+        ended = {"state": JobState.CANCELLED, "reason": reason[:500]}
+        return bool(unfinished.update(**ended, finished_at=Now()))
 
     def reopen(self, **fields: Any) -> bool:
         """Queue a job that failed or was cancelled again; False when it is neither.

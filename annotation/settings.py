@@ -132,6 +132,10 @@ if env.str("EXPORTS_S3_BUCKET", ""):
         "access_key": env.str("EXPORTS_S3_KEY", "") or None,
         "secret_key": env.str("EXPORTS_S3_SECRET", "") or None,
     }
+# Days that such a file stays once it is written; 0: for ever.
+EXPORTS_KEPT_DAYS = env.int("EXPORTS_KEPT_DAYS", 90)
+if EXPORTS_KEPT_DAYS < 0:
+    raise ImproperlyConfigured("EXPORTS_KEPT_DAYS is a number of days, 0 or more.")
 
 # --- Django -----------------------------------------------------------------------
 

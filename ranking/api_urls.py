@@ -63,6 +63,11 @@ urlpatterns = [
         dataset_api.cancel_freeze,
         name="api_cancel_freeze",
     ),
+    path(
+        "projects/<slug:slug>/exports/<int:pk>/cancel",
+        dataset_api.cancel_export,
+        name="api_cancel_export",
+    ),
     path("projects/<slug:slug>/archive", lifecycle_api.archive, name="api_archive"),
     path("projects/<slug:slug>/reopen", lifecycle_api.reopen, name="api_reopen"),
     path("projects/<slug:slug>/clone", lifecycle_api.clone, name="api_clone"),

@@ -5,6 +5,7 @@ one may be old before the next is read. What a dataset holds never changes, so i
 are complete, and `without` an older dataset they are exactly what came since.
 """
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -19,8 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation.access import load_membership
-from annotation.jobs import JobState
-from annotation.models import Membership, Role
+from annotation.models import Membership, Role, User
 from annotation.paging import cursor_of, newest_first
 from ranking import dataset_schema as bodies
 from ranking.agreement_api import FILTERS, STAFF
@@ -28,11 +28,11 @@ from ranking.api import LOOK, Unprocessable, read_body, refusal, user_of
 from ranking.dataset_diff import diff_of, held_by
 from ranking.dataset_facts import folds_of, splits_of
 from ranking.datasets import NothingToFreeze
-from ranking.download_pages import RETRY_AFTER
-from ranking.export.choice import KINDS, ExportRefused
-from ranking.exporting import file_or_run, runs_shown
-from ranking.file_answers import choice_of, file_answer
-from ranking.filters import Filters, InvalidFilter, filters_from_query
+from ranking.download_pages import RETRY_AFTER, export_of
+from ranking.export.choice import KINDS, Choice, ExportRefused
+from ranking.exporting import GIVEN_UP, cancel, file_or_run, runs_shown
+from ranking.file_answers import answer_or_run, choice_of
+from ranking.filters import WORDS, Filters, InvalidFilter, filters_from_query
 from ranking.freezing import freeze_or_queue
 from ranking.matching import matching
 from ranking.models import Dataset, ExportRun, FreezeRun
@@ -81,6 +81,7 @@ def _freeze(request: Request, member: Membership) -> Response:
     for name, value in wanted.items():
         query.setlist(name, [str(one) for one in _listed(value)])
     try:
+        _refuse_unknown(request.data)
         filters = _filters(member, query)
         made = freeze_or_queue(
             member.project, filters, user=user_of(request), seed=seed
@@ -119,6 +120,7 @@ def dataset_matching(request: Request, slug: str) -> Response:
     """How much matches the filters now: what a freeze would hold."""
     member = _member(request, slug)
     try:
+        _refuse_unknown(request.query_params)
         found = matching(member.project, _filters(member, request.query_params))
     except InvalidFilter as error:
         raise Unprocessable(str(error)) from error
@@ -221,30 +223,40 @@ def dataset_file(
     """A file of the dataset, whole or in ranges, with an ETag.
 
     202 while a worker writes it: ask again after `Retry-After` seconds. 503 where that
-    failed, with the reason; POST has it written again (204: it is there). 410 where the
-    dataset lost something it held.
+    failed or was cancelled, with the reason; POST has it written again (204: it is
+    there). 410 where the dataset lost something it held.
     """
-    try:
-        member = _member(request, slug)
-    except PermissionDenied as error:  # labelers cannot tell that there is a file
-        raise Http404("No such file.") from error
-    found = _dataset(member, name)
+    found = _dataset(_member_of_files(request, slug), name)
     choice = choice_of(kind, extension, request.query_params)
-    again = request.method == "POST"
     try:
-        file = file_or_run(found, choice, user=user_of(request), again=again)
+        if request.method == "POST":
+            return _write_again(found, choice, user=user_of(request))
+        answer = answer_or_run(request._request, found, choice, user=user_of(request))
     except ExportRefused as error:
         return Response(refusal(str(error)), status=HTTPStatus.GONE)
+    if isinstance(answer, ExportRun):
+        return _waiting(answer, given_up=answer.state in GIVEN_UP)
+    return answer
+
+
+@extend_schema(request=None, responses=bodies.CancelledGiven)
+@api_view(["POST"])
+def cancel_export(request: Request, slug: str, pk: int) -> Response:
+    """Stop the writing of a file; nothing of it is kept."""
+    run = export_of(_member_of_files(request, slug).project, pk)
+    return Response({"changed": cancel(run, user=user_of(request))})
+
+
+def _write_again(found: Dataset, choice: Choice, *, user: User) -> Response:
+    file = file_or_run(found, choice, user=user, again=True)
     if isinstance(file, ExportRun):
-        return _waiting(file, failed=file.state == JobState.FAILED and not again)
-    if again:
-        return Response(status=HTTPStatus.NO_CONTENT)
-    return file_answer(request._request, found, choice, file)
+        return _waiting(file)
+    return Response(status=HTTPStatus.NO_CONTENT)
 
 
-def _waiting(run: ExportRun, *, failed: bool) -> Response:
+def _waiting(run: ExportRun, *, given_up: bool = False) -> Response:
     given = bodies.ExportGiven(run).data
-    if failed:
+    if given_up:
         return Response(given, status=HTTPStatus.SERVICE_UNAVAILABLE)
     wait = {"Retry-After": str(RETRY_AFTER)}
     return Response(given, status=HTTPStatus.ACCEPTED, headers=wait)
@@ -257,16 +269,38 @@ def _member(request: Request, slug: str) -> Membership:
     return load_membership(user_of(request), slug, STAFF)
 
 
+def _member_of_files(request: Request, slug: str) -> Membership:
+    """Labelers cannot tell that there is a file. Raises Http404."""
+    try:
+        return _member(request, slug)
+    except PermissionDenied as error:
+        raise Http404("No such file.") from error
+
+
 def _dataset(member: Membership, name: str) -> Dataset:
     if not name.isprintable():
         raise Http404("No such dataset.")
     rows = Dataset.objects.select_related("project")
-    return get_object_or_404(rows, project=member.project, name=name)
+    found = rows.filter(project=member.project, name=name).first()
+    if found is None:
+        raise Http404("No such dataset.")
+    return found
 
 
 def _run(member: Membership, pk: int) -> FreezeRun:
     rows = FreezeRun.objects.select_related("dataset")
     return get_object_or_404(rows, project=member.project, pk=pk)
+
+
+def _refuse_unknown(names: Iterable[str]) -> None:
+    """A filter that is spelt wrong would let in what it was to leave out.
+
+    Raises InvalidFilter.
+    """
+    known = (*WORDS, "seed")
+    for name in names:
+        if name not in known:
+            raise InvalidFilter(f"{name[:50]!r} is none of {', '.join(known)}")
 
 
 def _filters(member: Membership, query: QueryDict) -> Filters:

@@ -1,5 +1,6 @@
 """What a frozen dataset says of itself: splits, labelers, folds, a look at its rows."""
 
+import re
 from typing import Any, Final, NamedTuple
 
 from django.db import transaction
@@ -73,10 +74,12 @@ def chosen_by(dataset: Dataset) -> dict[str, str]:
 
 
 def in_words(value: Any) -> str:
-    """A filter's value as a page shows it."""
+    """A filter's value as a page shows it; moments, which are UTC, for people."""
     if value is None:
         return "not set"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return re.sub(r"T(\d\d:\d\d)(?::00(?=\+))?(.*)\+00:00$", r" \1\2 UTC", str(value))
 
 
 def asked_again(dataset: Dataset) -> list[tuple[str, str]]:

@@ -54,9 +54,11 @@ class FoldsGiven(serializers.Serializer[Any]):
 class ExportGiven(serializers.Serializer[Any]):
     """A data file that is written (`state` is done), or that a worker is at.
 
-    `size` in bytes, `sha256` and `rows` once it is done; `reason` of a failure.
+    `size` in bytes, `sha256` and `rows` once it is done; `reason` of a failure. An old
+    file is removed at `removed_at`: who asks for it then has it written again.
     """
 
+    id = serializers.IntegerField(source="pk")
     file = serializers.CharField(source="choice.name", read_only=True)
     kind = serializers.CharField(read_only=True)
     format = serializers.CharField(read_only=True)
@@ -69,6 +71,7 @@ class ExportGiven(serializers.Serializer[Any]):
     size = serializers.IntegerField()
     rows = serializers.IntegerField()
     sha256 = serializers.CharField()
+    removed_at = serializers.DateTimeField(allow_null=True)
 
 
 class DatasetDetailGiven(DatasetGiven):

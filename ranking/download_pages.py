@@ -6,19 +6,23 @@ from http import HTTPStatus
 from typing import Concatenate, Final, ParamSpec, cast
 
 import structlog
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import (
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
 
 from annotation.access import Member, for_members
-from annotation.jobs import JobState
-from annotation.models import Role
+from annotation.models import Project, Role
 from ranking.dataset_pages import dataset_named
 from ranking.export.choice import Choice, ExportRefused
-from ranking.exporting import exports_of, file_or_run
-from ranking.file_answers import choice_of, file_answer
+from ranking.exporting import GIVEN_UP, cancel, exports_of, file_or_run
+from ranking.file_answers import answer_or_run, choice_of
 from ranking.models import Dataset, ExportRun
 
 P = ParamSpec("P")
@@ -53,20 +57,19 @@ def dataset_file(
 
     `?disagreement=…&split=…` choose as the command's options do. 202 with a page that
     waits, while a worker writes it. 410 for a dataset that lost something it held. 503
-    where the worker failed (POST has it written again), or where the disk or the store
-    does not answer.
+    where the worker failed or somebody cancelled it (POST has it written again), or
+    where the disk or the store does not answer.
     """
     found = dataset_named(member, name)
     request = member.request
     choice = choice_of(kind, extension, request.GET)
     again = request.method == "POST"
     try:
-        file = file_or_run(found, choice, user=member.user, again=again)
         if again:
+            file_or_run(found, choice, user=member.user, again=True)
             return redirect(file_address(found, choice))
-        if isinstance(file, ExportRun):
-            return _waiting(member, file)
-        return file_answer(request, found, choice, file)
+        answer = answer_or_run(request, found, choice, user=member.user)
+        return _waiting(member, answer) if isinstance(answer, ExportRun) else answer
     except ExportRefused as error:
         return _refused(member, found, str(error), status=410)
     except OSError as error:
@@ -84,10 +87,28 @@ def dataset_file(
 @for_members(Role.RESEARCHER, Role.ADMIN)
 def export_live(member: Member, pk: int) -> HttpResponse:
     """How far the job of a file is, as the part of the waiting page that changes."""
-    rows = ExportRun.objects.select_related("dataset")
-    run = get_object_or_404(rows, dataset__project=member.project, pk=pk)
-    context = {"member": member, "run": run}
+    context = {"member": member, "run": export_of(member.project, pk)}
     return render(member.request, "ranking/_export_live.html", context)
+
+
+@require_POST
+@hidden_from_others
+@for_members(Role.RESEARCHER, Role.ADMIN)
+def cancel_export(member: Member, pk: int) -> HttpResponse:
+    """Stop the writing of a file; nothing of it is kept."""
+    run = export_of(member.project, pk)
+    if cancel(run, user=member.user):
+        told = f"The writing of {run.choice.name} was cancelled: nothing was kept."
+        messages.success(member.request, told)
+    else:
+        messages.warning(member.request, "It had ended before: nothing was changed.")
+    return redirect("dataset", member.project.slug, run.dataset.name)
+
+
+def export_of(project: Project, pk: int) -> ExportRun:
+    """The job of a file of this project. Raises Http404."""
+    rows = ExportRun.objects.select_related("dataset")
+    return get_object_or_404(rows, dataset__project=project, pk=pk)
 
 
 @require_safe
@@ -116,7 +137,8 @@ def choose_dataset_file(member: Member, name: str) -> HttpResponseBase:
     try:
         choice = Choice(kind=query.get("kind", "pairs"), **chosen)
     except ExportRefused as error:
-        return _refused(member, found, str(error), status=422)
+        told = f"{error}. Choose something else on the page of the dataset."
+        return _refused(member, found, told, status=422)
     return redirect(file_address(found, choice))
 
 
@@ -128,14 +150,14 @@ def file_address(found: Dataset, choice: Choice) -> str:
 
 def _waiting(member: Member, run: ExportRun) -> HttpResponse:
     """202 while it is worth asking again, for which a done job needs no time."""
-    failed = run.state == JobState.FAILED
-    status = HTTPStatus.SERVICE_UNAVAILABLE if failed else HTTPStatus.ACCEPTED
+    given_up = run.state in GIVEN_UP
+    status = HTTPStatus.SERVICE_UNAVAILABLE if given_up else HTTPStatus.ACCEPTED
     context = {"member": member, "dataset": run.dataset, "run": run}
     response = render(
         member.request, "ranking/download_waiting.html", context, status=status
     )
     response["Cache-Control"] = "no-store"
-    if not failed:
+    if not given_up:
         response["Retry-After"] = str(RETRY_AFTER)
     return response
 

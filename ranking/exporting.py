@@ -26,6 +26,7 @@ from ranking.losses import remove_exports
 from ranking.models import Dataset, ExportRun
 
 log = structlog.get_logger(__name__)
+GIVEN_UP: Final = (JobState.FAILED, JobState.CANCELLED)  # until somebody asks again
 NOT_TAKEN: Final = "The file could not be written: {}. The dataset is kept as it is."
 
 
@@ -41,7 +42,8 @@ def file_or_run(
        at once, one makes it and wakes a worker, and the others find it.
     2. A row that is done, whose file is not in the store, ended between two looks, or
        its file is gone: after another look the job is queued anew.
-    3. A job that failed stays as it is, with its reason, until somebody asks `again`.
+    3. A job that failed or was cancelled stays as it is, with its reason, until
+       somebody asks `again`: who polls must not undo what another one stopped.
 
     Raises ExportRefused for a dataset that lost something; OSError where the disk or
     the store does not answer. One query if the file is written.
@@ -75,8 +77,8 @@ def _row(dataset: Dataset, choice: Choice, user: User | None) -> tuple[ExportRun
 
 def _queued_anew(run: ExportRun, *, again: bool) -> ExportRun:
     """One conditional UPDATE: of several who ask, one queues it and wakes a worker."""
-    ended = [JobState.DONE, JobState.CANCELLED]
-    ended += [JobState.FAILED] if again else []
+    ended = [JobState.DONE]
+    ended += GIVEN_UP if again else ()
     if run.state not in ended:
         return run
     with transaction.atomic():
@@ -85,12 +87,21 @@ def _queued_anew(run: ExportRun, *, again: bool) -> ExportRun:
             reason="",
             queued_at=Now(),
             finished_at=None,
+            removed_at=None,
             lost_leases=0,
             prompts_done=0,
         ):
             jobs.wake(tasks.write_export, run.pk)
     run.refresh_from_db()
     return run
+
+
+def cancel(run: ExportRun, *, user: User) -> bool:
+    """Stop the writing of a file; False when it had ended before.
+
+    Whoever else waits for it is told by whom. The worker notices at the next prompts.
+    """
+    return run.cancel(f"{user} cancelled it. Nothing was kept.")
 
 
 def exports_of(dataset: Dataset) -> dict[str, Any]:
@@ -100,7 +111,8 @@ def exports_of(dataset: Dataset) -> dict[str, Any]:
 
 
 def runs_shown(dataset: Dataset) -> QuerySet[ExportRun]:
-    """The files of a dataset that are written, are being written, or failed.
+    """The files of a dataset that are written, are being written, failed, or were
+    removed because they were old.
 
     Each has `waits_long`, as `annotation.jobs` says.
     """
@@ -121,8 +133,9 @@ def carry_out(run: ExportRun) -> None:
     1. The folder is made beside its place and renamed, and goes to the store with its
        manifest last. A worker that is killed leaves nothing that anybody finds; the
        next one writes the same bytes.
-    2. A thread tells how far it is. It notices when the job was cancelled, as it is by
-       a takedown of something that the dataset holds: then the work stops.
+    2. A thread tells how far it is. It notices when the job was cancelled, by a person
+       or by a takedown of something that the dataset holds: then the work stops, and
+       what it made goes.
     3. A takedown that was committed before the file was in the store is seen at the
        end, and the file goes; one that is committed later removes it itself.
     """
@@ -130,6 +143,7 @@ def carry_out(run: ExportRun) -> None:
         _carry_out(run)
     except (LeaseLostError, ExportRefused) as error:
         log.info("export given up", run=run.pk, attempt=run.attempt, why=str(error))
+        _remove_if_cancelled(run)
     finally:
         with suppress(ExportRefused):
             _refuse_and_clear_if_lost(run.dataset)
@@ -152,6 +166,19 @@ def _carry_out(run: ExportRun) -> None:
     except Exception as error:
         run.finish(JobState.FAILED, f"error: {type(error).__name__}: {error}")
         raise
+
+
+def _remove_if_cancelled(run: ExportRun) -> None:
+    """A file that was whole just when its job was cancelled goes.
+
+    The row stays locked meanwhile: who asks for the file again waits, and what the next
+    worker writes is not touched.
+    """
+    with transaction.atomic():
+        rows = ExportRun.objects.select_for_update(no_key=True, of=("self",))
+        mine = rows.filter(pk=run.pk, attempt=run.attempt, state=JobState.CANCELLED)
+        if mine.first() is not None:
+            exports_store().remove(place_in_store(run.dataset, run.choice))
 
 
 def _prompts_in(dataset: Dataset, split: str) -> int:

@@ -14,10 +14,12 @@ from django.http import (
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 
+from annotation.models import User
 from ranking.byte_ranges import NoSuchBytes, requested, still_meant
 from ranking.downloads import Download
 from ranking.export.choice import Choice, ExportRefused
-from ranking.models import Dataset
+from ranking.exporting import file_or_run
+from ranking.models import Dataset, ExportRun
 
 TYPES: Final = {
     "jsonl": "application/x-ndjson",
@@ -25,6 +27,27 @@ TYPES: Final = {
     "csv": "text/csv; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
 }
+
+
+def answer_or_run(
+    request: HttpRequest, found: Dataset, choice: Choice, *, user: User | None
+) -> HttpResponseBase | ExportRun:
+    """The file as `file_answer` sends it, or the job that writes it.
+
+    A file that was removed just between the look and the opening is asked for once
+    more. Raises as `file_or_run`.
+    """
+
+    def look() -> HttpResponseBase | ExportRun:
+        file = file_or_run(found, choice, user=user)
+        if isinstance(file, ExportRun):
+            return file
+        return file_answer(request, found, choice, file)
+
+    try:
+        return look()
+    except FileNotFoundError:
+        return look()
 
 
 def file_answer(

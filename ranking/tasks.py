@@ -5,6 +5,7 @@ from django.conf import settings
 
 from annotation import jobs
 from annotation.tasks import worker_name
+from ranking.expiry import remove_expired
 from ranking.export.folder import remove_if_dead
 from ranking.models import ExportRun, FreezeRun
 from ranking.models.file_imports import FileImport
@@ -61,5 +62,12 @@ def forget_old_files() -> None:
 def sweep_exports() -> None:
     """Remove what exports and removals left unfinished whose process was killed."""
     exports = settings.VAR_DIR / "exports"
-    for left in (*exports.glob("*/*/.*.part-*"), *exports.glob("*/.*.gone-*")):
-        remove_if_dead(left)
+    for unfinished in ("*/*/.*.part-*", "*/*/.*.gone-*", "*/.*.gone-*"):
+        for left in exports.glob(unfinished):
+            remove_if_dead(left)
+
+
+@shared_task
+def remove_expired_exports() -> None:
+    """Remove files of datasets that were written long ago."""
+    remove_expired()

@@ -155,6 +155,11 @@ urlpatterns = [
         name="export_live",
     ),
     path(
+        "p/<slug:slug>/datasets/exports/<int:pk>/cancel/",
+        download_pages.cancel_export,
+        name="cancel_export",
+    ),
+    path(
         "p/<slug:slug>/datasets/<str:name>/files/",
         download_pages.dataset_exports,
         name="dataset_exports",

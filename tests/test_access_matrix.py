@@ -442,6 +442,7 @@ ROWS = {
     ),
     "api_freeze": row(a_freeze, GET=api(STAFF)),
     "api_cancel_freeze": row(a_freeze, POST=api(STAFF)),
+    "api_cancel_export": row(an_export, POST=api(HIDDEN_FROM_LABELERS)),
     "api_imports": row(GET=api(ADMINS), POST=api(ADMINS)),
     "api_import_file": row(a_file, GET=api(ADMINS), POST=api(ADMINS)),
     "api_scored_files": row(GET=api(STAFF), POST=api(STAFF)),
@@ -505,6 +506,7 @@ ROWS = {
     ),
     "dataset_exports": row(a_dataset, GET=HIDDEN_FROM_LABELERS),
     "export_live": row(an_export, GET=HIDDEN_FROM_LABELERS),
+    "cancel_export": row(an_export, POST=HIDDEN_FROM_LABELERS),
     # Training runs and reward models
     "runs": row(GET=STAFF),
     "retrain": row(POST=STAFF),

@@ -41,7 +41,7 @@ class RunFailedError(ClientError):
 
 
 class NotWrittenError(ClientError):
-    """A file is not there: its writing failed, or takes longer than `timeout`."""
+    """A file is not there: its writing failed, was cancelled, or takes too long."""
 
 
 class UnavailableError(ClientError):

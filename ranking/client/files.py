@@ -13,6 +13,7 @@ from ranking.client.connection import Connection
 from ranking.client.errors import NotWrittenError, UnavailableError, refuse
 
 POLL_SECONDS: Final = 1.0
+GIVEN_UP: Final = frozenset({"failed", "cancelled"})
 
 
 def nobody(*told: int) -> None:
@@ -25,16 +26,21 @@ def when_written(
     waiting: Callable[[int, int], object],
     timeout: float,
 ) -> None:
-    """Try the download until the site has written the file."""
+    """Try the download until the site has written the file.
+
+    What had failed or was cancelled before is asked for once more; a cancellation
+    while this waits is meant for it, too.
+    """
     ends = time.monotonic() + timeout
-    asked_again = False
+    asked_again = waited = False
     while (run := download(progress)) is not None:
-        if run["state"] == "failed":
-            if asked_again:
+        if run["state"] in GIVEN_UP:
+            if asked_again or (waited and run["state"] == "cancelled"):
                 raise NotWrittenError(run["reason"])
             download.ask_again()
             asked_again = True
             continue
+        waited = True
         waiting(run["prompts_done"], run["prompts_total"])
         if time.monotonic() >= ends:
             raise NotWrittenError(

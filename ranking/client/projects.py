@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 POLL_SECONDS: Final = 1.0
 WRITING_SECONDS: Final = 3_600.0  # that a file which is asked for first may take
+SEVERAL: Final = frozenset(
+    {"labeler", "without_labeler", "k", "tag", "instructions_version", "include"}
+)
+"""Filters that take a list."""
 UNFINISHED: Final = frozenset({"queued", "running"})
 
 
@@ -64,11 +69,12 @@ class Project:
     ) -> "Dataset":
         """Freeze the rankings that match (filters as of `export_dataset`, and `seed`).
 
-        Waits for a large one; `progress` is told how many prompts of how many are read.
-        Interrupted, the freeze goes on: asked for again, it is found. Raises
-        RefusedError and FreezeFailedError.
+        Waits for a large one; `progress` is told how many prompts of how many are read
+        (of 0 while that is not known). Interrupted, the freeze goes on: asked for
+        again, it is found. Raises RefusedError and FreezeFailedError.
         """
-        given = self.client.ask("POST", f"{self.address}/datasets", json=filters)
+        body = _as_body(filters)
+        given = self.client.ask("POST", f"{self.address}/datasets", json=body)
         if "state" not in given:
             return Dataset(self, given)
         while given["state"] in UNFINISHED:
@@ -111,15 +117,29 @@ class Project:
             yield Model(self.client, self.address, given)
 
 
-@dataclass(frozen=True)
+def _as_body(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """`tag="code"` as `tag=["code"]`, and a date as its word."""
+    body: dict[str, Any] = {}
+    for name, value in filters.items():
+        word = value.isoformat() if isinstance(value, date) else value
+        one = name in SEVERAL and isinstance(word, str | int)
+        body[name] = [word] if one else word
+    return body
+
+
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """A frozen dataset: what was given, and its rows on demand."""
 
-    project: Project = field(repr=False)
-    given: Mapping[str, Any] = field(repr=False)
+    project: Project
+    given: Mapping[str, Any]
 
     def __str__(self) -> str:
         return self.name
+
+    def __repr__(self) -> str:
+        rankings, prompts = self.counts["rankings"], self.counts["prompts"]
+        return f"<Dataset {self.name}: {rankings:,} rankings of {prompts:,} prompts>"
 
     @property
     def name(self) -> str:
@@ -173,9 +193,12 @@ class Dataset:
     ) -> Path:
         """The file `<name>-<kind>.<format>` in the folder `to`, whole or not at all.
 
+        The folder is made if it is not there.
+
         Who asks for a file first waits until the site has written it, up to `timeout`
-        seconds; `waiting` is told how many prompts of how many are. Interrupted, the
-        writing goes on. One that failed before is tried once more.
+        seconds; `waiting` is told how many prompts of how many are (of 0 while that is
+        not known). Interrupted, the writing goes on. One that failed or was cancelled
+        before is tried once more.
 
         What was received stays beside it under `.part`, and the next call goes on from
         there if it is of the same file still. A file that is there is asked after by
@@ -184,6 +207,7 @@ class Dataset:
         """
         file = f"{kind}.{format}"
         target = Path(to) / f"{self.name}-{file}"
+        target.parent.mkdir(parents=True, exist_ok=True)
         download = Download(self.project.client, f"{self.address}/files/{file}", target)
         when_written(download, progress or nobody, waiting or nobody, timeout)
         return target

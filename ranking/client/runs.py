@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ranking.client.connection import Connection
@@ -13,16 +13,19 @@ UNFINISHED: Final = frozenset({"queued", "running"})
 Progress = Callable[[int, int], object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A training run, as it was when it was asked after."""
 
-    client: Connection = field(repr=False)
-    project_address: str = field(repr=False)
-    given: Mapping[str, Any] = field(repr=False)
+    client: Connection
+    project_address: str
+    given: Mapping[str, Any]
 
     def __str__(self) -> str:
         return f"run {self.id}: {self.state}"
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id}: {self.state}>"
 
     @property
     def id(self) -> int:
@@ -71,13 +74,16 @@ class Run:
         return run
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A published reward model."""
 
-    client: Connection = field(repr=False)
-    project_address: str = field(repr=False)
-    given: Mapping[str, Any] = field(repr=False)
+    client: Connection
+    project_address: str
+    given: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<Model {self.id}{', in use' if self.in_use else ''}>"
 
     @property
     def id(self) -> int:

@@ -115,8 +115,12 @@ class _Bucket:
 
     def remove(self, place: str) -> None:
         """As `Store`."""
+        held = self._bucket.objects.filter(Prefix=f"{place}/")
         with _server_errors():
-            self._bucket.objects.filter(Prefix=f"{place}/").delete()
+            for one in held:  # first what says that a folder is there
+                if one.key.endswith(f"/{MANIFEST}"):
+                    one.delete()
+            held.delete()
 
     @property
     def _bucket(self) -> Any:

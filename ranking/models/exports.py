@@ -30,6 +30,8 @@ class ExportRun(Job):
     sha256 = models.CharField(max_length=64, blank=True)
     size = models.PositiveBigIntegerField(default=0)  # bytes
     rows = models.PositiveBigIntegerField(default=0)
+    # When its file went, since nobody keeps files for ever (ranking.expiry).
+    removed_at = models.DateTimeField(null=True)
 
     class Meta(Job.Meta):
         constraints = [
@@ -41,6 +43,10 @@ class ExportRun(Job):
             models.CheckConstraint(
                 condition=~Q(state="done") | ~Q(sha256=""),
                 name="a_written_file_has_a_hash",
+            ),
+            models.CheckConstraint(
+                condition=Q(removed_at__isnull=True) | ~Q(sha256=""),
+                name="a_removed_file_was_written",
             ),
         ]
 

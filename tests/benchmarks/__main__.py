@@ -12,6 +12,7 @@ from tests.benchmarks import (
     cycle,
     exporting,
     first_key,
+    freezing,
     importing,
     looking,
     reporting,
@@ -54,6 +55,9 @@ BENCHMARKS: dict[str, Callable[[bool], bool]] = {
     ),
     "exporting": lambda few: bool(
         exporting.main(FEW_PROMPTS, rounds=1) if few else exporting.main()
+    ),
+    freezing.NAME: lambda few: bool(
+        freezing.main(FEW_PROMPTS, rounds=1) if few else freezing.main()
     ),
     consensus.NAME: lambda few: _missed(
         consensus.measure(consensus.BESIDE_CHOIX, rounds=1)

@@ -8,7 +8,6 @@ same machine. Hashing and fsync, which COPY does not do, stand on lines of their
 
 import hashlib
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -18,10 +17,7 @@ from functools import partial
 from typing import Final
 
 from django.core.management import call_command
-from django.db import connection, transaction
-from psycopg.types.json import Jsonb
 
-from annotation.models import Project
 from ranking.datasets import freeze
 from ranking.export.choice import Choice
 from ranking.export.folder import written
@@ -30,15 +26,11 @@ from ranking.export.reading import snapshot
 from ranking.models import Dataset
 from tests.benchmarks.alone import ROOT
 from tests.benchmarks.figures import Figure, table
-from tests.benchmarks.material import text_of
 from tests.benchmarks.processes import peak_mb
+from tests.benchmarks.ranked import ranked_project, tidy
 from tests.benchmarks.reports import Books, copy, ended_children, postmaster, psql
-from tests.simulated_labelers import Labeler, Setting, simulate
-from tests.stored_simulation import store
 
 NAME: Final = "exporting"
-K: Final = 9
-PROMPT_CHARACTERS, RESPONSE_CHARACTERS = 340, 680
 MOST_CPU_A_BYTE: Final = 0.5  # of COPY's, for JSONL: twice the bytes a CPU second
 MOST_PARQUET_CPU: Final = 0.75  # of COPY's
 MOST_PARQUET_BYTES: Final = 0.1  # of the JSONL's
@@ -79,53 +71,10 @@ def measure(prompts: int, rounds: int) -> None:
 def build(prompts: int) -> Dataset:
     """A frozen dataset of so many prompts, ranked once each without ties."""
     started = time.monotonic()
-    setting = Setting(
-        prompts=prompts,
-        labelers=tuple(Labeler(name=f"labeler{n:02}", tie_width=0) for n in range(40)),
-        overlap=1,
-        ks=(K,),
-        tags={"long": 0.5, "code": 0.2},
-    )
-    project = Project.objects.create(slug=NAME, title="Exporting")
-    store(project, simulate(setting, seed=3), checked=False)
-    _write_texts(project)
-    dataset = freeze(project)
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM (FULL, ANALYZE)")
+    dataset = freeze(ranked_project(NAME, prompts))
+    tidy()
     print(f"built in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     return dataset
-
-
-def _write_texts(project: Project) -> None:
-    """Give every prompt and response a text of its own, as long as real ones."""
-    rng = random.Random(3)
-    ids = "SELECT id FROM annotation_prompt WHERE project_id = %s"
-    texts = (
-        ("annotation_prompt", "messages", ids, PROMPT_CHARACTERS),
-        (
-            "annotation_response",
-            "text",
-            f"SELECT id FROM annotation_response WHERE prompt_id IN ({ids})",
-            RESPONSE_CHARACTERS,
-        ),
-    )
-    for name, column, which, size in texts:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL session_replication_role = replica")
-            cursor.execute(which, [project.pk])
-            keys = [key for (key,) in cursor.fetchall()]
-            kind = "jsonb" if column == "messages" else "text"
-            cursor.execute(f"CREATE TEMP TABLE told (id bigint, said {kind})")
-            with cursor.copy("COPY told (id, said) FROM STDIN") as told:
-                for key in keys:
-                    text = text_of(size, rng)
-                    turn = [{"role": "user", "content": text}]
-                    told.write_row((key, Jsonb(turn) if kind == "jsonb" else text))
-            cursor.execute(
-                f"UPDATE {name} SET {column} = told.said FROM told"
-                f" WHERE {name}.id = told.id"
-            )
-            cursor.execute("DROP TABLE told")
 
 
 # --- Measuring --------------------------------------------------------------------

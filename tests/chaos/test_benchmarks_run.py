@@ -19,6 +19,8 @@ from tests.test_benchmarks import ROOT, bench
         ("consensus", ["Kemeny : choix", "Kemeny : all weak orders"]),
         ("dashboards", ["statements, /p/report/dashboard/", "CPU, /p/report"]),
         ("report", ["CPU, the whole report", "report : COPY", "at its peak"]),
+        ("exporting", ["CPU a byte, JSONL : COPY", "CPU, SHA-256", "parquet, at its"]),
+        ("freezing", ["splits of them", "freeze : INSERT … SELECT", "at its peak"]),
         ("importing", ["json.loads alone", "gzipped", "memory, at its peak"]),
     ],
 )

@@ -1,11 +1,15 @@
 """Files of datasets, with the test as the worker that writes them."""
 
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from ranking import job_progress, tasks
+from ranking.export import folder, reading
 from ranking.exporting import carry_out
 from ranking.models import ExportRun
 
@@ -56,3 +60,33 @@ def write_waiting() -> None:
     """Every file that was asked for is written."""
     for pk in ExportRun.objects.filter(state="queued").values_list("pk", flat=True):
         tasks.write_export(pk)
+
+
+class HalfWay:
+    """A worker that stands still once the first prompt is written."""
+
+    def __init__(self, run: ExportRun, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.there, self._go_on = threading.Event(), threading.Event()
+        monkeypatch.setattr(folder, "parts_of", self._parts)
+        monkeypatch.setattr(job_progress, "REPORT_SECONDS", 0.01)
+        self._thread = threading.Thread(target=self._work, args=(run,))
+        self._thread.start()
+        assert self.there.wait(60)
+
+    def _parts(self, *args: Any) -> Iterator[Any]:
+        for number, part in enumerate(reading.parts_of(*args)):
+            if number == 1:
+                self.there.set()
+                assert self._go_on.wait(60)
+            yield part
+
+    def _work(self, run: ExportRun) -> None:
+        try:
+            carry_out(run)
+        finally:
+            connection.close()
+
+    def finish(self) -> None:
+        """Let it go on to its end."""
+        self._go_on.set()
+        self._thread.join()

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,35 @@ def test_a_notebook_freezes_and_reads_the_rows(
     table = dataset.table("pairs", to=tmp_path)
     assert table.num_rows == 5
     assert table["chosen_id"].to_pylist()[0] == "r1"
+
+
+@pytest.mark.parametrize("what", ["freeze", "matching"])
+def test_a_filter_that_is_spelt_wrong_is_refused(
+    tides: clients.Project, ranking: Ranking, what: str
+) -> None:
+    with pytest.raises(clients.RefusedError, match="'without_labler' is none of since"):
+        getattr(tides, what)(without_labler="L-0a1b2c3d")
+    assert not Dataset.objects.exists()
+
+
+def test_one_word_is_as_good_as_a_list_of_it_and_a_date_as_its_word(
+    tides: clients.Project, ranking: Ranking
+) -> None:
+    dataset = tides.freeze(k=4, include="late", since=date(2026, 1, 2))
+    stored = Dataset.objects.get().filters
+    assert (stored["k"], stored["include"]) == ([4], ["late"])
+    assert stored["since"] == "2026-01-02T00:00:00+00:00"
+    shown = f"<Dataset {dataset.name}: 1 rankings of 1 prompts>"
+    assert repr(list(tides.datasets())) == f"[{shown}]"
+
+
+def test_a_download_makes_its_folder(
+    tides: clients.Project, ranking: Ranking, tmp_path: Path
+) -> None:
+    [row] = tides.freeze().rows("rankings", to=tmp_path / "a" / "b")
+    assert row["prompt_id"] == "p1"
+    with pytest.raises(clients.NotThereError, match="No such dataset"):
+        tides.dataset("ds-0")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from annotation.models import Membership, Project
-from ranking.dataset_facts import folds_of, labelers_of, preview, splits_of
+from ranking.dataset_facts import folds_of, in_words, labelers_of, preview, splits_of
 from ranking.datasets import freeze
 from ranking.filters import Filters
 from ranking.models import Dataset, PromptSplit
@@ -165,3 +165,18 @@ def test_texts_of_a_preview_are_no_markup(
     page = visitor.get(f"{LIST}{freeze(project).name}/").content.decode()
     assert "&lt;i&gt;p&lt;/i&gt;" in page
     assert "<i>p</i>" not in page
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "not set"),
+        ([4, 9], "4, 9"),
+        ("random", "random"),
+        ("2026-06-01T00:00:00+00:00", "2026-06-01 00:00 UTC"),
+        ("2026-06-01T10:20:30+00:00", "2026-06-01 10:20:30 UTC"),
+        ("2026-06-01T10:20:00.500000+00:00", "2026-06-01 10:20:00.500000 UTC"),
+    ],
+)
+def test_what_was_chosen_is_said_in_words(value: object, words: str) -> None:
+    assert in_words(value) == words

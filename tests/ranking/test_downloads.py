@@ -2,16 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow.parquet as pq
 import pytest
 from django.test import Client
-from moto.server import ThreadedMotoServer
 
 from annotation.models import Membership, Project
 from ranking.datasets import freeze
@@ -19,50 +17,17 @@ from ranking.export.choice import KINDS
 from ranking.losses import export_folder, place_of, remove_exports
 from ranking.models import Dataset, DatasetLoss
 from tests.conftest import make_prompt
+from tests.ranking.bucket import bucket, s3_server
 from tests.ranking.exported import a_worker_at_hand, body, fetched
 from tests.ranking.rows import store_ranking
 
-__all__ = ["a_worker_at_hand"]
+__all__ = ["a_worker_at_hand", "bucket", "s3_server"]
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("a_worker_at_hand"),
 ]
 SignIn = Callable[[Membership], Client]
-BUCKET = "rankwell-exports"
-
-
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[str]:
-    """A server that speaks S3, on a free port of this machine."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(s3_server: str, settings: Any) -> Iterator[Any]:
-    """The bucket that the settings name, empty."""
-    settings.EXPORTS_S3 = {
-        "bucket_name": BUCKET,
-        "endpoint_url": s3_server,
-        "region_name": "eu-central-1",
-        "access_key": "key",
-        "secret_key": "secret",
-    }
-    found = boto3.resource(
-        "s3",
-        endpoint_url=s3_server,
-        region_name="eu-central-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-    ).Bucket(BUCKET)
-    found.create(CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    yield found
-    found.objects.delete()
-    found.delete()
 
 
 @pytest.fixture(autouse=True)

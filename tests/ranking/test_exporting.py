@@ -2,31 +2,30 @@
 
 import errno
 import shutil
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
 from annotation import jobs
 from annotation.models import Membership, Project, User
-from ranking import exporting, job_progress, tasks
+from ranking import exporting, tasks
 from ranking.datasets import freeze
 from ranking.downloads import Download, folder_of, written_file
 from ranking.export import folder, reading
 from ranking.export.choice import Choice
-from ranking.exporting import carry_out, file_or_run
+from ranking.exporting import file_or_run
 from ranking.losses import export_folder, remove_exports
 from ranking.models import Dataset, ExportRun, PromptSplit
 from ranking.takedown import forget, take_down
 from tests.conftest import make_prompt
 from tests.racing import at_once, wait_until
-from tests.ranking.exported import body, nobody_works
+from tests.ranking.exported import HalfWay, body, nobody_works
 from tests.ranking.rows import store_ranking
 
 __all__ = ["nobody_works"]
@@ -221,36 +220,6 @@ def test_a_worker_that_vanished_is_followed_by_another(
 
 
 # --- What goes on meanwhile -------------------------------------------------------
-
-
-class HalfWay:
-    """A worker that stands still once the first prompt is written."""
-
-    def __init__(self, run: ExportRun, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.there, self._go_on = threading.Event(), threading.Event()
-        monkeypatch.setattr(folder, "parts_of", self._parts)
-        monkeypatch.setattr(job_progress, "REPORT_SECONDS", 0.01)
-        self._thread = threading.Thread(target=self._work, args=(run,))
-        self._thread.start()
-        assert self.there.wait(60)
-
-    def _parts(self, *args: Any) -> Iterator[Any]:
-        for number, part in enumerate(reading.parts_of(*args)):
-            if number == 1:
-                self.there.set()
-                assert self._go_on.wait(60)
-            yield part
-
-    def _work(self, run: ExportRun) -> None:
-        try:
-            carry_out(run)
-        finally:
-            connection.close()
-
-    def finish(self) -> None:
-        """Let it go on to its end."""
-        self._go_on.set()
-        self._thread.join()
 
 
 def test_progress_is_shown_while_nobody_finds_half_a_file(

@@ -108,6 +108,7 @@ FORMS: dict[str, Callable[[Cast, Place], Body]] = {
     "file_imports": lambda cast, place: {**_a_file(cast, place), "shape": "prompts"},
     "cancel_run": _always(),
     "cancel_freeze": _always(),
+    "cancel_export": _always(),
     "retraining": _retraining,
 }
 JSON: dict[str, Callable[[Cast, Place], Body]] = {
@@ -115,6 +116,7 @@ JSON: dict[str, Callable[[Cast, Place], Body]] = {
     "api_undo_import": _always(),
     "api_take_down": _prompt_and_reason,
     "api_cancel_freeze": _always(),
+    "api_cancel_export": _always(),
     "api_cancel_run": _always(),
     "api_claim": _always(),
     "api_draft": _always(rev=0, ranks=RANKS),
