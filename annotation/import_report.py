@@ -135,19 +135,25 @@ def checked_lines(
         except Refused as error:
             report.refuse(line, error)
         else:
-            report.note_unknown_fields(line, fields.keys() - known)
+            if not known.issuperset(fields):
+                report.note_unknown_fields(line, fields.keys() - known)
             yield line, passed
 
 
 def batches(
     checked: Iterable[tuple[Line, Checked]],
 ) -> Iterator[list[tuple[Line, Checked]]]:
-    """The lines in lists that fit in the memory, whatever the length of a line."""
+    """The lines in lists that fit in the memory, whatever the length of a line.
+
+    Without their content, which has been read: the memory it took is at once the next
+    line's, and stays in the processor's cache.
+    """
     batch: list[tuple[Line, Checked]] = []
     size = 0
     for line, passed in checked:
         batch.append((line, passed))
         size += len(line.content)
+        line.content = b""
         if len(batch) == MOST_LINES or size >= MOST_BYTES:
             yield batch
             batch, size = [], 0

@@ -6,13 +6,13 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, TypeVar
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from annotation import jobs, tasks
 from annotation.collector import rarely_collecting
 from annotation.import_report import ImportReport, batches, checked_lines
 from annotation.jsonl import Line, LineReader, Progress
-from annotation.models import Project, Prompt, PromptImport, User
+from annotation.models import Project, PromptImport, User
 from annotation.overlap import lock_overlap
 from annotation.prompt_lines import FIELDS, PromptLine, check_prompt
 from annotation.prompt_rows import store_prompts
@@ -291,10 +291,19 @@ class PromptIntake:
         self._store.settle(report)
 
 
+# One array is a parameter that psycopg and the planner are done with in a fifth of the
+# time of five hundred.
+STORED: Final = """
+SELECT external_id, line_sha256 FROM annotation_prompt
+WHERE project_id = %s AND external_id = ANY(%s)
+"""
+
+
 def stored_prompts(project: Project, ids: Iterable[str]) -> dict[str, str]:
     """What lines with these ids said that are stored: hash by id. One query."""
-    found = Prompt.objects.filter(project=project, external_id__in=list(ids))
-    return dict(found.values_list("external_id", "line_sha256"))
+    with connection.cursor() as cursor:
+        cursor.execute(STORED, [project.pk, list(ids)])
+        return dict(cursor.fetchall())
 
 
 def _is_new(

@@ -4,8 +4,9 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BufferedIOBase, BytesIO
-from typing import BinaryIO, Final, NamedTuple, cast
+from typing import BinaryIO, Final, cast
 
 # Ten texts of the largest size, and room for the rest of the line.
 LONGEST_LINE: Final = 24 * 2**20
@@ -26,12 +27,13 @@ class UnreadableFile(ValueError):  # noqa: N818  reads as what happened
     """The file itself is broken: nothing of it can be trusted."""
 
 
-class Line(NamedTuple):
+@dataclass(slots=True)
+class Line:
     """One line that is not blank, without its end.
 
     `number` counts all lines from 1, `byte_offset` is where the line starts in the
-    (uncompressed) file. Of a line beyond LONGEST_LINE only the start is kept. A tuple,
-    for a file has many.
+    (uncompressed) file. Of a line beyond LONGEST_LINE only the start is kept. Whoever
+    keeps many lines empties the `content` of those whose content has been read.
     """
 
     number: int

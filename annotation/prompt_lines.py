@@ -3,11 +3,11 @@
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from annotation import json_fields
-from annotation.json_fields import a_list, an_object, required
+from annotation.json_fields import LONGEST_ID, a_list, an_object, required
 from annotation.models import (
     FEWEST_ARCHIVED,
     HIGHEST_PRIORITY,
@@ -45,9 +45,14 @@ class ResponseLine(NamedTuple):
     params: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PromptLine:
-    """A prompt with its responses, as a checked line gives them."""
+    """A prompt with its responses, as a checked line gives them; not to be changed.
+
+    `sha256` is the hash of what the line says of the prompt, whatever way it says it:
+    the order of keys, of responses and of tags means nothing, and a plain text and the
+    one user turn it stands for are the same prompt. Its priority belongs to it.
+    """
 
     id: str
     messages: list[Message]
@@ -57,14 +62,10 @@ class PromptLine:
     gold: dict[str, int] | None
     metadata: dict[str, Any]
     priority: int = 0
+    # Taken at once, while the texts are in the processor's cache.
+    sha256: str = field(init=False)
 
-    @property
-    def sha256(self) -> str:
-        """Hash of what the line says of the prompt, whatever way it says it.
-
-        The order of keys, of responses and of tags means nothing; a plain text and
-        the one user turn it stands for are the same prompt. Its priority belongs to it.
-        """
+    def __post_init__(self) -> None:
         said = [self.id, self.purpose, str(self.priority), str(len(self.messages))]
         for turn in self.messages:
             said += (turn["role"], turn["content"])
@@ -73,10 +74,10 @@ class PromptLine:
             _encoded(self.metadata),
             _encoded(sorted(self.tags)),
         )
-        for one in sorted(self.responses):  # by their ids, which differ
-            said += (one.id, one.text, one.model or "", _encoded(one.params))
+        for name, text, model, params in sorted(self.responses):  # by ids: they differ
+            said += (name, text, model or "", _encoded(params) if params else "{}")
         # No text holds a NUL, so what stands between NULs is told apart.
-        return hashlib.sha256("\0".join(said).encode()).hexdigest()
+        self.sha256 = hashlib.sha256("\0".join(said).encode()).hexdigest()
 
     @property
     def former_sha256(self) -> str:
@@ -171,11 +172,14 @@ def _responses(given: list[Any]) -> list[ResponseLine]:
 
 
 def _response(fields: Any, number: int) -> ResponseLine:
+    """A response, in one look at what nearly all of them are."""
     if isinstance(fields, dict):
         response_id, text = fields.get("id"), fields.get("text")
         model, params = fields.get("model"), fields.get("params")
         if (
-            json_fields.is_word(response_id)
+            isinstance(response_id, str)
+            and 0 < len(response_id) <= LONGEST_ID
+            and not response_id.isspace()
             and isinstance(text, str)
             and len(text) * 4 <= MAX_TEXT_BYTES
             and (model is None or json_fields.is_word(model, most=LONGEST_MODEL))

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from annotation.copying import copy_rows, jsonb
+from annotation.copying import copy_rows, jsonb, smallints, varchars
 from annotation.models import (
     Assignment,
     AssignmentSource,
@@ -110,8 +110,9 @@ def _prompt_row(
     project: Project, prompt: NewPrompt, line: PromptLine, kept: PromptImport
 ) -> Row:
     return (
-        *(prompt.pk, project.pk, line.id, kept.pk, jsonb(line.messages), line.tags),
-        *(line.purpose, None if line.gold is None else jsonb(line.gold)),
+        *(prompt.pk, project.pk, line.id, kept.pk, jsonb(line.messages)),
+        *(varchars(line.tags), line.purpose),
+        *(None if line.gold is None else jsonb(line.gold),),
         *(_facts(line.metadata), line.sha256, prompt.overlap, line.priority, ""),
     )
 
@@ -136,5 +137,5 @@ def _slot_rows(
             order = drawn_order(token, len(line.responses))
             yield (
                 *(project.pk, prompt.pk, slot, 0, source),
-                *("random", seq, state, token, order),
+                *("random", seq, state, token, smallints(order)),
             )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 
 from annotation.prompt_lines import PromptLine, ResponseLine
 from annotation.text_signs import is_truncated, which_name_a_model
@@ -13,12 +14,13 @@ Warnings = list[tuple[str, str]]
 
 def warnings_of(prompts: Sequence[PromptLine]) -> Iterator[Warnings]:
     """The warnings of each prompt; cheaper for many at once."""
-    telling = iter(
-        which_name_a_model([one.text for line in prompts for one in line.responses])
-    )
+    texts = [one.text for line in prompts for one in line.responses]
+    telling, first = which_name_a_model(texts), 0
     for prompt in prompts:
-        named = [one for one in prompt.responses if next(telling)]
-        yield [*_of_prompt(prompt), *_of_responses(prompt.responses, named)]
+        given = prompt.responses
+        named = list(compress(given, telling[first : first + len(given)]))
+        first += len(given)
+        yield [*_of_prompt(prompt), *_of_responses(given, named)]
 
 
 def _of_prompt(prompt: PromptLine) -> Iterator[tuple[str, str]]:
@@ -47,9 +49,10 @@ def _of_responses(
 
 
 def _equal(given: Sequence[ResponseLine]) -> list[ResponseLine]:
-    if len({one.text for one in given}) == len(given):
+    texts = [one.text for one in given]
+    if len(set(texts)) == len(texts):
         return []
-    times = Counter(one.text for one in given)
+    times = Counter(texts)
     return [one for one in given if times[one.text] > 1]
 
 

@@ -21,9 +21,14 @@ def display_order(*, secret: str, label: str, count: int) -> list[int]:
     """
     draws = _draws(secret.encode(), f"display order of {label}".encode())
     order = list(range(count))
-    # Fisher and Yates, from the last place down.
+    # Fisher and Yates, from the last place down. The uneven rest at the top of what can
+    # be drawn is drawn again.
     for last in range(count - 1, 0, -1):
-        chosen = _below(last + 1, draws)
+        bound = last + 1
+        limit = DRAWS - DRAWS % bound
+        while (draw := next(draws)) >= limit:
+            pass
+        chosen = draw % bound
         order[last], order[chosen] = order[chosen], order[last]
     return order
 
@@ -34,12 +39,3 @@ def _draws(key: bytes, label: bytes) -> Iterator[int]:
     while True:
         yield from EIGHT.unpack(hmac.digest(key, label + b"#%d" % block, "sha256"))
         block += 1
-
-
-def _below(bound: int, draws: Iterator[int]) -> int:
-    """The next draw in 0 … bound - 1; the uneven rest at the top is drawn again."""
-    limit = DRAWS - DRAWS % bound
-    draw = next(draws)
-    while draw >= limit:
-        draw = next(draws)
-    return draw % bound

@@ -76,16 +76,16 @@ def _where(error: json.JSONDecodeError) -> str:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs) <= MOST_KEYS:
+        return found
     if len(pairs) > MOST_KEYS:
         raise Refused(
             "too_many_keys", f"an object of {len(pairs)} keys; the most is {MOST_KEYS}"
         )
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        times = Counter(key for key, _ in pairs)
-        twice = next(key for key in times if times[key] > 1)
-        raise Refused("duplicate_key", f"the key {_shown(twice)} stands there twice")
-    return found
+    times = Counter(key for key, _ in pairs)
+    twice = next(key for key in times if times[key] > 1)
+    raise Refused("duplicate_key", f"the key {_shown(twice)} stands there twice")
 
 
 def _not_a_number(word: str) -> NoReturn:

@@ -90,10 +90,10 @@ def which_name_a_model(texts: Sequence[str]) -> list[bool]:
     found = pyarrow.compute.match_substring_regex(
         pyarrow.array(texts, pyarrow.string()), ANY_NAME.pattern
     )
-    return [
-        has_name and names_a_model(text)
-        for has_name, text in zip(found.to_pylist(), texts, strict=True)
-    ]
+    telling = [False] * len(texts)
+    for number in pyarrow.compute.indices_nonzero(found).to_pylist():
+        telling[number] = names_a_model(texts[number])
+    return telling
 
 
 def is_truncated(facts: Mapping[str, Any]) -> bool:

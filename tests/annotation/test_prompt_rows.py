@@ -2,14 +2,16 @@
 
 import hashlib
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from annotation.copying import copy_rows, jsonb
+from annotation.copying import copy_rows, jsonb, smallints, varchars
 from annotation.models import MAX_TEXT_BYTES, Project, Prompt, Response
 from annotation.prompt_lines import (
     PromptLine,
@@ -157,3 +159,28 @@ def test_postgres_reads_the_rows_as_they_were_meant(
     )
     found = Response.objects.filter(prompt=prompt).order_by("pk")
     assert list(found.values("text", "model", "params")) == given
+
+
+@pytest.mark.django_db
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.integers(-(2**15), 2**15 - 1))), st.lists(st.lists(TEXTS)))
+@example([[0, -1, 2**15 - 1], []], [["", "é\n", '{"a,b"}', "NULL"], ["x" * 300], []])
+def test_postgres_reads_the_arrays_as_they_were_meant(
+    numbers: list[list[int]], words: list[list[str]]
+) -> None:
+    assert read_back("smallint[]", map(smallints, numbers)) == numbers
+    assert read_back("varchar[]", map(varchars, words)) == words
+
+
+def read_back(kind: str, arrays: Iterable[bytes]) -> list[list[Any]]:
+    """What Postgres finds in these bytes of binary COPY."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TEMP TABLE arrays (number serial, given {kind})")
+        with cursor.copy("COPY arrays (given) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(["bytea"])
+            for array in arrays:
+                copy.write_row((array,))
+        cursor.execute(f"SELECT given::{kind} FROM arrays ORDER BY number")
+        found = [given for (given,) in cursor.fetchall()]
+        cursor.execute("DROP TABLE arrays")
+        return found
