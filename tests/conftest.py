@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from annotation.accounts import account_of
 from annotation.models import (
@@ -87,6 +88,23 @@ LONGEST: Final = (
     "test_rank_page_for_everybody.py",
 )
 RANK: Final = {name: place for place, name in enumerate(LONGEST)}
+
+
+_static_files: dict[str, Any] = {}
+_look_for_static_files = WhiteNoiseMiddleware.add_files_from_finders
+
+
+def _static_files_found_once(served: Any) -> None:
+    if not _static_files:
+        others, served.files = served.files, _static_files
+        _look_for_static_files(served)
+        served.files = others
+    served.files.update(_static_files)
+
+
+# Each of thousands of test clients has middleware of its own, and each would look
+# through all static files again. No test serves others from this process.
+WhiteNoiseMiddleware.add_files_from_finders = _static_files_found_once
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,6 +8,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -37,7 +38,7 @@ class Store(Protocol):
 def exports_store() -> Store:
     """The store that the settings name."""
     if settings.EXPORTS_S3:
-        return _Bucket()
+        return _bucket_of(**settings.EXPORTS_S3)
     return _Disk(settings.VAR_DIR / "exports")
 
 
@@ -85,10 +86,10 @@ class _Bucket:
     Only who configures one loads boto, which costs half a second and 40 MB.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **where: Any) -> None:
         from storages.backends.s3 import S3Storage  # noqa: PLC0415
 
-        self._storage = S3Storage(**settings.EXPORTS_S3)
+        self._storage = S3Storage(**where)
 
     def keep(self, folder: Path, place: str) -> None:
         """As `Store`."""
@@ -124,7 +125,15 @@ class _Bucket:
 
     @property
     def _bucket(self) -> Any:
-        return self._storage.bucket
+        # Not the storage's own, which it keeps for all threads: boto's are for one.
+        return self._storage.connection.Bucket(self._storage.bucket_name)
+
+
+@cache
+def _bucket_of(**where: Any) -> _Bucket:
+    """One of each for a process, with a connection for each of its threads: boto reads
+    its description of the whole service for every new one, a fifth of a second."""
+    return _Bucket(**where)
 
 
 @contextmanager
