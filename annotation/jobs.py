@@ -28,6 +28,7 @@ LEASE = timedelta(seconds=40)
 HEARTBEAT_SECONDS = 10.0
 MOST_LOST_LEASES = 3
 WAKE_AGAIN_AFTER = timedelta(seconds=15)
+LONG_WAIT = timedelta(seconds=30)
 # Behind a training of ten hours, 20 jobs that are sent again every 10 s would make
 # 70,000 messages. More than these are no help to whoever will read them.
 ENOUGH_MESSAGES = 100
@@ -54,6 +55,10 @@ class JobState(models.TextChoices):
 
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+
+
+class WorkerStops(Exception):  # noqa: N818  reads as what happened
+    """This worker was told to end: the job goes back to the queue."""
 
 
 class Job(models.Model):
@@ -207,6 +212,11 @@ class KeptLease:
         except DatabaseError as error:
             log.warning("lease not renewed", id=self._job.pk, error=str(error))
             connection.close()
+
+
+def waits_long() -> Q:
+    """Jobs that no worker took for half a minute: there may be none."""
+    return Q(state=JobState.QUEUED, queued_at__lt=Now() - Value(LONG_WAIT))
 
 
 def stop_working() -> None:
