@@ -169,6 +169,7 @@ def test_a_worker_killed_in_mid_training_costs_the_steps_since_the_checkpoint(
         assert process.wait(60) == -signal.SIGKILL
     run.refresh_from_db()
     assert (run.state, run.attempt, run.step) == ("running", 1, AFTER)
+    assert TrainingRun.claim(run.pk, worker="too early") is None
     take_over(run, monkeypatch)
     assert (run.state, run.attempt, run.lost_leases) == ("done", 2, 1)
     measured = list(run.metrics.values_list("step", "attempt"))

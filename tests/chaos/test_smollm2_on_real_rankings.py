@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from annotation.demo_model import prepare
 from rm_training.data import Example, read_examples
 from rm_training.scoring import RewardModel
-from tests.e2e.stack import ROOT
 from tests.pandalm import export_rows, records, write_rows
 from tests.preferences import write_rankings
 from tests.rm_training.launched import command, finish, start
@@ -45,12 +43,11 @@ def shortest(folder: Path) -> list[Example]:
 
 
 @pytest.mark.timeout(SECONDS + 60)
-def test_the_loss_falls_from_epoch_to_epoch(tmp_path: Path) -> None:
+def test_the_loss_falls_from_epoch_to_epoch(smollm2: Path, tmp_path: Path) -> None:
     examples = shortest(tmp_path)
     data, out = write_rankings(tmp_path / "data", examples), tmp_path / "rm"
-    base = prepare(ROOT / "var" / "models")
     finish(
-        start("manage.py", *command(data, base, out, *FLAGS), threads=2),
+        start("manage.py", *command(data, smollm2, out, *FLAGS), threads=2),
         seconds=SECONDS,
     )
     losses = [entry["loss"] for entry in log_of(out) if "loss" in entry]

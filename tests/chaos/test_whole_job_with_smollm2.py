@@ -8,18 +8,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from annotation.demo_model import prepare
-from tests.e2e.stack import ROOT, Stack
+from tests.e2e.stack import Stack
 from tests.e2e.whole_job import WholeJob
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+def stack(smollm2: Path, tmp_path: Path) -> Iterator[Stack]:
     running = Stack(tmp_path / "var")
-    # Fetched and converted once; what later runs get is links to the same files.
-    model = prepare(ROOT / "var" / "models")
+    # Links to the same files.
     shutil.copytree(
-        model, running.var_dir / "models" / model.name, copy_function=os.link
+        smollm2, running.var_dir / "models" / smollm2.name, copy_function=os.link
     )
     try:
         running.start()
