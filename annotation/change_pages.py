@@ -1,7 +1,5 @@
 """For admins: who changed what in a project."""
 
-import re
-
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -9,6 +7,7 @@ from django.views.decorators.http import require_safe
 from annotation.access import Member, for_members
 from annotation.changes import changes_of
 from annotation.models import ChangeKind, Role
+from annotation.paging import cursor_of
 
 
 @require_safe
@@ -23,13 +22,7 @@ def changes(member: Member) -> HttpResponse:
         "member": member,
         "lines": lines,
         "older": older,
-        "is_first": before is None,
         "kind": kind,
         "kinds": [("", "All"), *ChangeKind.choices],
     }
     return render(member.request, "annotation/changes.html", context)
-
-
-def cursor_of(word: str) -> int | None:
-    """The key in an address; None for a word that is none."""
-    return int(word) if re.fullmatch(r"\d{1,18}", word) else None

@@ -26,6 +26,7 @@ from annotation.models import (
     Terms,
     User,
 )
+from annotation.paging import newest_first
 
 CHANGES_PER_PAGE: Final = 50
 LABELS: Final[Mapping[str, str]] = {
@@ -127,11 +128,7 @@ def changes_of(
     changes = Change.objects.filter(project=project).select_related("by")
     if kind:
         changes = changes.filter(kind=kind)
-    if before is not None:
-        changes = changes.filter(pk__lt=before)
-    found = list(changes.order_by("-pk")[: CHANGES_PER_PAGE + 1])
-    page = found[:CHANGES_PER_PAGE]
-    older = page[-1].pk if len(found) > CHANGES_PER_PAGE else None
+    page, older = newest_first(changes, most=CHANGES_PER_PAGE, before=before)
     return list(_lines(project, page)), older
 
 

@@ -4,20 +4,18 @@ The work itself is in `answering`.
 """
 
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings as site
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet, Value
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from annotation import jobs, tasks
-from annotation.jobs import UNFINISHED, JobState
+from annotation.jobs import UNFINISHED, JobState, waits_long
 from annotation.models import GenerationRun, Project, Prompt, User
 from annotation.sampling import GenerationSettings
 
-A_LONG_WAIT = timedelta(seconds=30)
 ONE_AT_A_TIME = "one_generation_at_a_time_per_project"
 
 
@@ -108,13 +106,12 @@ def forgive_failures(project: Project) -> int:
 def latest_run(project: Project) -> GenerationRun | None:
     """The project's newest run, with who asked for it. One query.
 
-    `waits_long`: it is queued, and no worker took it for half a minute.
+    It has `waits_long`, as `annotation.jobs` says.
     """
-    waits_long = Q(state=JobState.QUEUED, queued_at__lt=Now() - Value(A_LONG_WAIT))
     return (
         GenerationRun.objects.filter(project=project)
         .select_related("created_by")
-        .annotate(waits_long=waits_long)
+        .annotate(waits_long=waits_long())
         .order_by("-pk")
         .first()
     )

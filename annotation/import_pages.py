@@ -6,8 +6,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation.access import Member, for_members
-from annotation.change_pages import cursor_of
 from annotation.models import PromptImport, Role
+from annotation.paging import cursor_of
 from annotation.undo_import import UndoRefusedError, imports_of, plan, undo
 
 
@@ -21,7 +21,6 @@ def imports(member: Member) -> HttpResponse:
         "member": member,
         "imports": page,
         "older": older,
-        "is_first": before is None,
     }
     return render(member.request, "annotation/imports.html", context)
 

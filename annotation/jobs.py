@@ -26,6 +26,7 @@ LEASE = timedelta(seconds=40)
 HEARTBEAT_SECONDS = 10.0
 MOST_LOST_LEASES = 3
 WAKE_AGAIN_AFTER = timedelta(seconds=15)
+LONG_WAIT = timedelta(seconds=30)
 
 # One byte that a worker's parent process and its children share: the parent hears of
 # the shutdown, the child works. Without a lock, so a signal handler may set it.
@@ -49,6 +50,10 @@ class JobState(models.TextChoices):
 
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+
+
+class WorkerStops(Exception):  # noqa: N818  reads as what happened
+    """This worker was told to end: the job goes back to the queue."""
 
 
 class Job(models.Model):
@@ -222,6 +227,11 @@ class KeptLease:
         except DatabaseError as error:
             log.warning("lease not renewed", id=self._job.pk, error=str(error))
             connection.close()
+
+
+def waits_long() -> Q:
+    """Jobs that no worker took for half a minute: there may be none."""
+    return Q(state=JobState.QUEUED, queued_at__lt=Now() - Value(LONG_WAIT))
 
 
 def stop_working() -> None:

@@ -1,6 +1,5 @@
 """The page for admins that lists the prompts of a project."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from annotation.models import (
     Skip,
     SkipReason,
 )
+from annotation.paging import cursor_of, newest_first
 from annotation.slots import HELD
 
 PROMPTS_PER_PAGE: Final = 50
@@ -67,20 +67,17 @@ class PromptRow:
 @for_members(Role.ADMIN)
 def prompts(member: Member) -> HttpResponse:
     """The prompts, newest first, and how far each one is. Six queries of its own."""
-    before = member.request.GET.get("before", "")
     show = member.request.GET.get("show", "")
-    rows = _rows(
+    page, older = newest_first(
         _chosen(member.project, show),
-        int(before) if re.fullmatch(r"\d{1,18}", before) else None,
+        most=PROMPTS_PER_PAGE,
+        before=cursor_of(member.request.GET.get("before", "")),
     )
     context = {
         "member": member,
         "counts": _counts(member.project),
-        "rows": rows[:PROMPTS_PER_PAGE],
-        "older": rows[PROMPTS_PER_PAGE - 1].prompt.pk
-        if len(rows) > PROMPTS_PER_PAGE
-        else None,
-        "is_first": not before,
+        "rows": _rows(page),
+        "older": older,
         "choices": CHOICES,
         "show": show if show in CHOICES else "",
     }
@@ -89,7 +86,8 @@ def prompts(member: Member) -> HttpResponse:
 
 def _chosen(project: Project, show: str) -> QuerySet[Prompt]:
     """The project's prompts, or those that somebody skipped, or that were taken out."""
-    prompts = Prompt.objects.filter(project=project)
+    prompts = Prompt.objects.filter(project=project).select_related("rejection")
+    prompts = prompts.defer("messages", "metadata")
     if show == "skipped":
         return prompts.filter(
             Exists(Skip.objects.filter(assignment__prompt=OuterRef("pk")))
@@ -97,12 +95,8 @@ def _chosen(project: Project, show: str) -> QuerySet[Prompt]:
     return prompts.filter(rejection__isnull=False) if show == "out" else prompts
 
 
-def _rows(prompts: QuerySet[Prompt], before: int | None) -> list[PromptRow]:
-    """One prompt more than fit on the page, if there are. Four queries."""
-    prompts = prompts.select_related("rejection").order_by("-pk")
-    if before is not None:
-        prompts = prompts.filter(pk__lt=before)
-    page = list(prompts.defer("messages", "metadata")[: PROMPTS_PER_PAGE + 1])
+def _rows(page: list[Prompt]) -> list[PromptRow]:
+    """How far each prompt of a page is. Three queries."""
     responses = dict(
         Response.objects.filter(prompt__in=page)
         .values("prompt")

@@ -22,6 +22,7 @@ from annotation.models import (
     User,
 )
 from annotation.overlap import lock_overlap
+from annotation.paging import newest_first
 from annotation.rendered_prompts import forget_prompts
 from annotation.skips import reject_prompt
 
@@ -59,12 +60,9 @@ def imports_of(
     """A page of the imports that added prompts, newest first, and the cursor of the
     next one, if any. One query."""
     found = PromptImport.objects.filter(project=project)
-    if before is not None:
-        found = found.filter(pk__lt=before)
-    newest = found.select_related("created_by").order_by("-pk")
-    rows = list(newest[: IMPORTS_PER_PAGE + 1])
-    page = rows[:IMPORTS_PER_PAGE]
-    return page, page[-1].pk if len(rows) > IMPORTS_PER_PAGE else None
+    return newest_first(
+        found.select_related("created_by"), most=IMPORTS_PER_PAGE, before=before
+    )
 
 
 def plan(done: PromptImport) -> Undoing:

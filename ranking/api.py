@@ -47,8 +47,18 @@ class Unprocessable(APIException):
 
     def __init__(self, message: str, *, unknown: list[str] | None = None) -> None:
         super().__init__()
-        detail: Any = {"message": message, "missing": [], "unknown": unknown or []}
+        detail: Any = refusal(message, unknown=unknown)
         self.detail = detail
+
+
+def refusal(message: str, *, unknown: list[str] | None = None) -> dict[str, Any]:
+    """The body of every answer that says no. `unknown`: fields that were sent."""
+    return {"message": message, "missing": [], "unknown": unknown or []}
+
+
+def conflict(error: Exception) -> Response:
+    """409: as things stand, this cannot be done."""
+    return Response(refusal(str(error)), status=HTTPStatus.CONFLICT)
 
 
 # --- A project's work -------------------------------------------------------------
@@ -186,8 +196,7 @@ def skip(request: Request, token: str) -> Response:
     except Assignment.DoesNotExist as error:
         raise Http404(NOT_THEIRS) from error
     except queue.RankedAlreadyError as error:
-        answer = {"message": str(error), "missing": [], "unknown": []}
-        return Response(answer, status=HTTPStatus.CONFLICT)
+        return conflict(error)
     except queue.SkipRefusedError as error:
         raise Unprocessable(str(error)) from error
     return Response({"skipped": True})
@@ -278,15 +287,15 @@ def _first_wrong(errors: Any, where: str = "") -> str:
     return f"{where}: {errors}" if where else str(errors)
 
 
-def _refused(refusal: Refusal) -> Response:
-    answer: dict[str, Any] = {"message": refusal.message}
-    if refusal.status == HTTPStatus.CONFLICT:
-        answer["stored"] = refusal.stored
-        answer["may_replace"] = refusal.may_replace
+def _refused(found: Refusal) -> Response:
+    answer: dict[str, Any] = {"message": found.message}
+    if found.status == HTTPStatus.CONFLICT:
+        answer["stored"] = found.stored
+        answer["may_replace"] = found.may_replace
         answer["submission_uuid"] = uuid4()
     else:
-        answer |= {"missing": refusal.missing, "unknown": refusal.unknown}
-    response = Response(answer, status=refusal.status)
-    if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer |= {"missing": found.missing, "unknown": found.unknown}
+    response = Response(answer, status=found.status)
+    if found.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response["Retry-After"] = str(RETRY_AFTER)
     return response

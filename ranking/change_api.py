@@ -9,9 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation.access import load_membership
-from annotation.change_pages import cursor_of
 from annotation.changes import changes_of
 from annotation.models import ChangeAction, ChangeKind, Role, User
+from annotation.paging import cursor_of
 
 ADMINS = frozenset({Role.ADMIN})
 

@@ -19,12 +19,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation.access import load_membership
-from annotation.change_pages import cursor_of
 from annotation.jobs import JobState
 from annotation.models import Membership, Role
+from annotation.paging import cursor_of, newest_first
 from ranking import dataset_schema as bodies
 from ranking.agreement_api import FILTERS, STAFF
-from ranking.api import LOOK, Unprocessable, read_body, user_of
+from ranking.api import LOOK, Unprocessable, read_body, refusal, user_of
 from ranking.dataset_diff import diff_of, held_by
 from ranking.dataset_facts import folds_of, splits_of
 from ranking.datasets import NothingToFreeze
@@ -69,13 +69,9 @@ def datasets(request: Request, slug: str) -> Response:
     if request.method == "POST":
         return _freeze(request, member)
     before = cursor_of(request.query_params.get("before", ""))
-    rows = Dataset.objects.filter(project=member.project).order_by("-pk")
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
-    page = list(rows[: DATASETS_A_PAGE + 1])
-    older = page[DATASETS_A_PAGE - 1].pk if len(page) > DATASETS_A_PAGE else None
-    shown = {"datasets": page[:DATASETS_A_PAGE], "older": older}
-    return Response(bodies.DatasetsGiven(shown).data)
+    rows = Dataset.objects.filter(project=member.project)
+    page, older = newest_first(rows, most=DATASETS_A_PAGE, before=before)
+    return Response(bodies.DatasetsGiven({"datasets": page, "older": older}).data)
 
 
 def _freeze(request: Request, member: Membership) -> Response:
@@ -238,8 +234,7 @@ def dataset_file(
     try:
         file = file_or_run(found, choice, user=user_of(request), again=again)
     except ExportRefused as error:
-        refusal = {"message": str(error), "missing": [], "unknown": []}
-        return Response(refusal, status=HTTPStatus.GONE)
+        return Response(refusal(str(error)), status=HTTPStatus.GONE)
     if isinstance(file, ExportRun):
         return _waiting(file, failed=file.state == JobState.FAILED and not again)
     if again:

@@ -5,16 +5,15 @@ file in the store, or the one job that writes it.
 """
 
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any, Final
 
 import structlog
 from django.db import DatabaseError, transaction
-from django.db.models import Q, QuerySet, Value
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from annotation import jobs
-from annotation.jobs import JobState, LeaseLostError
+from annotation.jobs import JobState, LeaseLostError, WorkerStops, waits_long
 from annotation.models import User
 from ranking import tasks
 from ranking.dataset_facts import splits_of
@@ -22,12 +21,11 @@ from ranking.downloads import Download, folder_of, place_in_store, written_file
 from ranking.export.choice import Choice, ExportRefused
 from ranking.export.folder import refuse_if_lost, write
 from ranking.export.store import exports_store
-from ranking.job_progress import PromptsTold, WorkerStops
+from ranking.job_progress import PromptsTold
 from ranking.losses import remove_exports
 from ranking.models import Dataset, ExportRun
 
 log = structlog.get_logger(__name__)
-A_LONG_WAIT: Final = timedelta(seconds=30)
 NOT_TAKEN: Final = "The file could not be written: {}. The dataset is kept as it is."
 
 
@@ -104,13 +102,12 @@ def exports_of(dataset: Dataset) -> dict[str, Any]:
 def runs_shown(dataset: Dataset) -> QuerySet[ExportRun]:
     """The files of a dataset that are written, are being written, or failed.
 
-    `waits_long`: no worker took it for half a minute.
+    Each has `waits_long`, as `annotation.jobs` says.
     """
-    waits = Q(state=JobState.QUEUED, queued_at__lt=Now() - Value(A_LONG_WAIT))
     return (
         ExportRun.objects.filter(dataset=dataset)
         .exclude(state=JobState.CANCELLED)
-        .annotate(waits_long=waits)
+        .annotate(waits_long=waits_long())
         .order_by("kind", "format", "disagreement", "split")
     )
 

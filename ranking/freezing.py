@@ -9,7 +9,13 @@ from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Now
 
 from annotation import jobs
-from annotation.jobs import UNFINISHED, JobState, LeaseLostError
+from annotation.jobs import (
+    UNFINISHED,
+    JobState,
+    LeaseLostError,
+    WorkerStops,
+    waits_long,
+)
 from annotation.models import Project, User
 from ranking import tasks
 from ranking.datasets import NothingToFreeze, freeze
@@ -19,12 +25,11 @@ from ranking.filters import (
     filters_from_json,
     rankings_that_count,
 )
-from ranking.job_progress import PromptsTold, WorkerStops
+from ranking.job_progress import PromptsTold
 from ranking.models import Dataset, FreezeRun
 
 log = structlog.get_logger(__name__)
 AT_ONCE: Final = 2_000  # rankings that are frozen while a page waits: about a second
-A_LONG_WAIT: Final = timedelta(seconds=30)
 
 
 def freeze_or_queue(
@@ -97,13 +102,12 @@ def carry_out(run: FreezeRun) -> None:
 def runs_shown(project: Project) -> QuerySet[FreezeRun]:
     """The freezes of a project that are under way, or failed in the last hour.
 
-    `waits_long`: no worker took it for half a minute.
+    Each has `waits_long`, as `annotation.jobs` says.
     """
     recent = Q(state=JobState.FAILED, finished_at__gt=Now() - Value(timedelta(hours=1)))
-    waits = Q(state=JobState.QUEUED, queued_at__lt=Now() - Value(A_LONG_WAIT))
     return (
         FreezeRun.objects.filter(Q(state__in=UNFINISHED) | recent, project=project)
         .select_related("created_by")
-        .annotate(waits_long=waits)
+        .annotate(waits_long=waits_long())
         .order_by("-pk")
     )

@@ -21,7 +21,7 @@ from annotation.access import load_membership
 from annotation.body_limit import takes_files
 from annotation.imports import ImportMode
 from ranking import serializers as bodies
-from ranking.api import LOOK, Unprocessable, user_of
+from ranking.api import LOOK, Unprocessable, conflict, user_of
 from ranking.file_imports import (
     FileTooLarge,
     ImportRefusedError,
@@ -140,7 +140,7 @@ def imports(request: Request, slug: str) -> Response:
     except FileTooLarge as error:
         raise TooLarge(str(error)) from error
     except ImportRefusedError as error:
-        return _refused(error)
+        return conflict(error)
     return Response(_given(slug, job), status=HTTPStatus.ACCEPTED)
 
 
@@ -161,7 +161,7 @@ def import_file(request: Request, slug: str, pk: int) -> Response:
     try:
         start(job, mode=_mode(request))
     except ImportRefusedError as error:
-        return _refused(error)
+        return conflict(error)
     job.refresh_from_db()
     return Response(_given(slug, job), status=HTTPStatus.ACCEPTED)
 
@@ -210,8 +210,3 @@ def _given(slug: str, job: FileImport) -> dict[str, Any]:
         **{name: getattr(job, name) for name in ("reason", "size", "done")},
         "report": report,
     }
-
-
-def _refused(error: ImportRefusedError) -> Response:
-    answer = {"message": str(error), "missing": [], "unknown": []}
-    return Response(answer, status=HTTPStatus.CONFLICT)

@@ -21,9 +21,9 @@ from django.views.decorators.http import (
 
 from annotation.access import Member, for_members
 from annotation.body_limit import takes_files
-from annotation.change_pages import cursor_of
 from annotation.imports import ImportMode
 from annotation.models import Project, Role
+from annotation.paging import cursor_of, newest_first
 from ranking.csv_cells import neutral
 from ranking.file_imports import (
     FileTooLarge,
@@ -106,7 +106,6 @@ def _files_page(member: Member, form: UploadForm, *, status: int = 200) -> HttpR
         "form": form,
         "files": page,
         "older": older,
-        "is_first": before is None,
         "most_bytes": settings.UPLOAD_MAX_BYTES,
     }
     return render(member.request, "ranking/import_files.html", context, status=status)
@@ -117,13 +116,8 @@ def files_of(
 ) -> tuple[list[FileImport], int | None]:
     """A page of files, newest first, and the cursor of the next one. One query."""
     found = FileImport.objects.filter(project=project).defer("problems")
-    if before is not None:
-        found = found.filter(pk__lt=before)
-    rows = list(
-        found.select_related("created_by").order_by("-pk")[: FILES_PER_PAGE + 1]
-    )
-    page = rows[:FILES_PER_PAGE]
-    return page, page[-1].pk if len(rows) > FILES_PER_PAGE else None
+    found = found.select_related("created_by")
+    return newest_first(found, most=FILES_PER_PAGE, before=before)
 
 
 # --- One file ---------------------------------------------------------------------

@@ -3,13 +3,9 @@
 from typing import Any, Final
 
 from annotation import jobs
-from annotation.jobs import Job, KeptLease
+from annotation.jobs import Job, KeptLease, WorkerStops
 
 REPORT_SECONDS: Final = 1.0
-
-
-class WorkerStops(Exception):  # noqa: N818  reads as what happened
-    """This worker was told to end: the job goes back to the queue."""
 
 
 class PromptsTold(KeptLease):

@@ -21,7 +21,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation.access import load_membership
-from annotation.change_pages import cursor_of
 from annotation.changes import acting
 from annotation.lifecycle import (
     Copied,
@@ -31,9 +30,10 @@ from annotation.lifecycle import (
     reopen_project,
 )
 from annotation.models import Membership, Project, Prompt, PromptImport, Role
+from annotation.paging import cursor_of
 from annotation.undo_import import UndoRefusedError, imports_of, plan, undo
 from ranking import serializers as bodies
-from ranking.api import LOOK, Unprocessable, read_body, user_of
+from ranking.api import LOOK, Unprocessable, conflict, read_body, user_of
 from ranking.filters import InvalidFilter, labelers_called
 from ranking.takedown import Removed, forget, take_down
 
@@ -155,7 +155,7 @@ def clone(request: Request, slug: str) -> Response:
         try:
             made = clone_project(project, user=user, copied=copied, **names)
         except SlugTakenError as error:
-            return _conflict(error)
+            return conflict(error)
     return Response({"slug": made.slug}, status=HTTPStatus.CREATED)
 
 
@@ -187,7 +187,7 @@ def undo_import(request: Request, slug: str, pk: int) -> Response:
         try:
             done = undo(found, user=user_of(request))
         except UndoRefusedError as error:
-            return _conflict(error)
+            return conflict(error)
     return Response(_undoing(done, changed=done is not None))
 
 
@@ -264,8 +264,3 @@ def _admin_of(request: Request, slug: str) -> Iterator[Project]:
         return
     with acting(user):
         yield project
-
-
-def _conflict(error: Exception) -> Response:
-    refusal = {"message": str(error), "missing": [], "unknown": []}
-    return Response(refusal, status=HTTPStatus.CONFLICT)

@@ -26,19 +26,32 @@ def training_figure(
     chance. A vertical line marks the step whose weights are kept.
     """
     palette = DARK if dark else LIGHT
+    figure, for_loss, for_accuracy = two_panels(narrow=narrow)
+    _draw_loss(for_loss, curves, palette)
+    _draw_accuracy(for_accuracy, curves, palette)
+    empty = "" if curves.loss else "No step has been measured yet"
+    for axes in (for_loss, for_accuracy):
+        _mark_best(axes, curves.best, palette)
+        over_steps(axes, palette, empty=empty)
+    return figure
+
+
+def two_panels(*, narrow: bool) -> tuple[Figure, Axes, Axes]:
+    """Side by side, or one below the other where it is narrow."""
     figure = Figure(
         figsize=(4.4, 6.2) if narrow else (10, 3.6),
         layout="constrained",
         facecolor="none",
     )
-    rows, columns = (2, 1) if narrow else (1, 2)
-    for_loss, for_accuracy = figure.subplots(rows, columns)
-    _draw_loss(for_loss, curves, palette)
-    _draw_accuracy(for_accuracy, curves, palette)
-    for axes in (for_loss, for_accuracy):
-        _mark_best(axes, curves.best, palette)
-        _dress(axes, palette, empty=not curves.loss)
-    return figure
+    first, second = figure.subplots(2, 1) if narrow else figure.subplots(1, 2)
+    return figure, first, second
+
+
+def over_steps(axes: Axes, palette: Palette, *, empty: str) -> None:
+    """Optimizer steps to the right; `empty` is said where nothing was drawn."""
+    axes.set_xlabel("Step", color=palette.muted)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    dress(axes, palette, empty=empty)
 
 
 def _draw_loss(axes: Axes, curves: Curves, palette: Palette) -> None:
@@ -85,9 +98,3 @@ def _mark_best(axes: Axes, best: HeldOut | None, palette: Palette) -> None:
     if best is not None:
         label = f"best, step {best.step}"
         axes.axvline(best.step, lw=1, ls=":", color=palette.strong, label=label)
-
-
-def _dress(axes: Axes, palette: Palette, *, empty: bool) -> None:
-    axes.set_xlabel("Step", color=palette.muted)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    dress(axes, palette, empty="No step has been measured yet" if empty else "")

@@ -5,10 +5,10 @@ from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
-from ranking.drawing import DARK, LIGHT, Palette, dress
-from rm_training.charts import CHANCE_ACCURACY, CHANCE_LOSS
+from ranking.drawing import DARK, LIGHT, Palette
+from rm_training.charts import CHANCE_ACCURACY, CHANCE_LOSS, over_steps, two_panels
 from rm_training.curves import Curves, Point, thinned
 
 STYLE_VERSION: Final = 1
@@ -25,13 +25,7 @@ def comparison_figure(
 ) -> Figure:
     """Held-out loss on one panel, held-out accuracy on the other; a line a run."""
     palette = DARK if dark else LIGHT
-    figure = Figure(
-        figsize=(4.4, 6.2) if narrow else (10, 3.6),
-        layout="constrained",
-        facecolor="none",
-    )
-    rows, columns = (2, 1) if narrow else (1, 2)
-    for_loss, for_accuracy = figure.subplots(rows, columns)
+    figure, for_loss, for_accuracy = two_panels(narrow=narrow)
     for_loss.set_title("Held-out loss (nats)", loc="left", color=palette.ink)
     for_loss.axhline(CHANCE_LOSS, ls="--", lw=1, color=palette.muted)
     for_accuracy.set_title("Held-out pairs ordered", loc="left", color=palette.ink)
@@ -67,7 +61,6 @@ def _draw(axes: Axes, lines: Mapping[str, Sequence[Point]], palette: Palette) ->
                 ms=4,
                 label=name,
             )
-    axes.set_xlabel("Step", color=palette.muted)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     drawn = any(lines.values())
-    dress(axes, palette, empty="" if drawn else "Nothing was held out, or measured yet")
+    empty = "" if drawn else "Nothing was held out, or measured yet"
+    over_steps(axes, palette, empty=empty)

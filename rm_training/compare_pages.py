@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
-from annotation.change_pages import cursor_of
+from annotation.paging import cursor_of
 from ranking.figure_answers import figure_answer
 from rm_training.compared_runs import (
     FEWEST,

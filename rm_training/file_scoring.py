@@ -11,7 +11,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError
 
-from annotation.jobs import JobState, KeptLease, LeaseLostError
+from annotation.jobs import JobState, KeptLease, LeaseLostError, WorkerStops
 from annotation.jsonl import Line, LineReader, UnreadableFile
 from rm_training.errors import RunError
 from rm_training.models import ScoredFile
@@ -24,10 +24,6 @@ BYTES_AT_ONCE: Final = 4 * 2**20
 MOST_PROBLEMS: Final = 1_000  # refused lines whose reasons are kept
 
 log = structlog.get_logger(__name__)
-
-
-class _WorkerStops(Exception):  # noqa: N818  reads as what happened
-    """This worker was told to end: the job goes back to the queue."""
 
 
 def attempt(pk: int, *, worker: str, stopping: Callable[[], bool]) -> None:
@@ -51,7 +47,7 @@ def attempt(pk: int, *, worker: str, stopping: Callable[[], bool]) -> None:
 def _attempt(job: ScoredFile, stopping: Callable[[], bool]) -> None:
     try:
         _score(job, stopping)
-    except _WorkerStops:
+    except WorkerStops:
         job.requeue()
     except (RunError, UnreadableFile, OSError) as error:
         _fail(job, str(error))
@@ -79,7 +75,7 @@ def _score(job: ScoredFile, stopping: Callable[[], bool]) -> None:
             for window in _windows(_lines(sent, work)):
                 lease.check()
                 if stopping():
-                    raise _WorkerStops
+                    raise WorkerStops
                 work.add(score_window(model, window), [n for n, _ in window], out)
             out.flush()
             os.fsync(out.fileno())

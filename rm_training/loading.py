@@ -24,25 +24,11 @@ from transformers import (
 )
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
+from rm_training.architectures import SHARES_PROMPT
 from rm_training.manifest import file_sha256
 from rm_training.network import ModelError, head_of, moved
 
-MODEL_TYPES: Final = frozenset(
-    {
-        "gemma",
-        "gemma2",
-        "gpt2",
-        "gpt_neox",
-        "llama",
-        "mistral",
-        "opt",
-        "phi3",
-        "qwen2",
-        "qwen3",
-        "smollm3",
-        "stablelm",
-    }
-)
+MODEL_TYPES: Final = SHARES_PROMPT | {"gemma2"}
 """Architectures whose sequence classifier is trunk + bias-free `score` head, read at
 the last token. Others are refused rather than scored wrongly."""
 

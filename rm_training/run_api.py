@@ -15,9 +15,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation.access import load_membership
-from annotation.change_pages import cursor_of
 from annotation.health import broker_state
 from annotation.models import Membership
+from annotation.paging import cursor_of, newest_first
 from ranking.agreement_api import STAFF
 from ranking.api import LOOK, Unprocessable, read_body, user_of
 from ranking.models import Dataset
@@ -166,9 +166,4 @@ def _dataset(member: Membership, name: str | None) -> Dataset | None:
 def _page(request: Request, rows: QuerySet[Row]) -> tuple[list[Any], int | None]:
     """Rows of one page, newest first, and where the next one begins."""
     before = cursor_of(request.query_params.get("before", ""))
-    rows = rows.order_by("-pk")
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
-    found = list(rows[: ROWS_A_PAGE + 1])
-    older = found[ROWS_A_PAGE - 1].pk if len(found) > ROWS_A_PAGE else None
-    return found[:ROWS_A_PAGE], older
+    return newest_first(rows, most=ROWS_A_PAGE, before=before)

@@ -18,8 +18,6 @@ from rm_training.models import RewardModel, TrainingMetric, TrainingRun
 
 ROWS_SHOWN: Final = 12
 """Evaluations in the page's table; the CSV has every step."""
-LONG_WAIT: Final = timedelta(seconds=30)
-"""A queued run that waits longer has probably no worker."""
 
 
 def runs_of(project: Project) -> QuerySet[TrainingRun]:
@@ -111,12 +109,6 @@ class LiveRun:
             return None
         tokens: int = self.latest.get("tokens", 0)
         return tokens / float(self.latest["seconds"])
-
-    @property
-    def waits_long(self) -> bool:
-        """Whether it is queued for so long that no worker seems to be there."""
-        waited = timezone.now() - self.run.queued_at
-        return self.run.state == JobState.QUEUED and waited > LONG_WAIT
 
     @property
     def figure_version(self) -> str:

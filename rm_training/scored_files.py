@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Now
 
 from annotation import jobs
-from annotation.jobs import UNFINISHED, JobState
+from annotation.jobs import UNFINISHED
 from annotation.models import Project, User
 from ranking.export.store import Blocks
 from ranking.file_imports import readable, write_upload
@@ -111,10 +111,3 @@ def forget_old_files() -> int:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     return len(folders)
-
-
-def waits_long(job: ScoredFile) -> bool:
-    """Whether no worker took the job for half a minute. One query."""
-    since = Now() - Value(timedelta(seconds=30))
-    queued = ScoredFile.objects.filter(pk=job.pk, state=JobState.QUEUED)
-    return queued.filter(queued_at__lt=since).exists()

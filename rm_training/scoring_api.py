@@ -16,10 +16,10 @@ from rest_framework.response import Response
 
 from annotation.access import load_membership
 from annotation.body_limit import takes_files
-from annotation.change_pages import cursor_of
 from annotation.models import Project
+from annotation.paging import cursor_of
 from ranking import serializers as bodies
-from ranking.api import LOOK, Unprocessable, user_of
+from ranking.api import LOOK, Unprocessable, conflict, user_of
 from ranking.file_imports import FileTooLarge
 from ranking.import_api import FileOfAForm, RawBody, TooLarge, sent_file
 from rm_training.models import RewardModel, ScoredFile
@@ -135,8 +135,7 @@ def scored_files(request: Request, slug: str) -> Response:
     except FileTooLarge as error:
         raise TooLarge(str(error)) from error
     except ScoringRefusedError as error:
-        refusal = {"message": str(error), "missing": [], "unknown": []}
-        return Response(refusal, status=HTTPStatus.CONFLICT)
+        return conflict(error)
     return Response(OneScoredGiven(job).data, status=HTTPStatus.ACCEPTED)
 
 

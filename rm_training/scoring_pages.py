@@ -16,8 +16,9 @@ from django.views.decorators.http import (
 
 from annotation.access import Member, for_members
 from annotation.body_limit import takes_files
-from annotation.change_pages import cursor_of
+from annotation.jobs import waits_long
 from annotation.models import Project
+from annotation.paging import cursor_of, newest_first
 from ranking.file_answers import resumable
 from ranking.file_imports import FileTooLarge
 from rm_training.models import RewardModel, ScoredFile
@@ -27,7 +28,6 @@ from rm_training.scored_files import (
     models_of,
     receive,
     rewards_of,
-    waits_long,
 )
 from rm_training.views import TRAINERS
 
@@ -92,7 +92,6 @@ def _files_page(member: Member, form: ScoreForm, *, status: int = 200) -> HttpRe
         "has_models": models_of(member.project).exists(),
         "files": files,
         "older": older,
-        "is_first": before is None,
         "most_bytes": settings.UPLOAD_MAX_BYTES,
     }
     return render(
@@ -105,12 +104,8 @@ def files_of(
 ) -> tuple[list[ScoredFile], int | None]:
     """A page of files, newest first, and the cursor of the next one. One query."""
     found = ScoredFile.objects.filter(project=project).defer("problems")
-    if before is not None:
-        found = found.filter(pk__lt=before)
-    related = found.select_related("created_by", "reward_model")
-    rows = list(related.order_by("-pk")[: FILES_PER_PAGE + 1])
-    page = rows[:FILES_PER_PAGE]
-    return page, page[-1].pk if len(rows) > FILES_PER_PAGE else None
+    found = found.select_related("created_by", "reward_model")
+    return newest_first(found, most=FILES_PER_PAGE, before=before)
 
 
 @require_safe
@@ -156,7 +151,6 @@ def _context(member: Member, pk: int) -> dict[str, Any]:
     return {
         "member": member,
         "job": job,
-        "waits_long": waits_long(job),
         "problems": job.problems[:PROBLEMS_SHOWN],
         "unlisted": job.refused - min(len(job.problems), PROBLEMS_SHOWN),
     }
@@ -164,4 +158,5 @@ def _context(member: Member, pk: int) -> dict[str, Any]:
 
 def _job(member: Member, pk: int) -> ScoredFile:
     files = ScoredFile.objects.filter(project=member.project)
-    return get_object_or_404(files.select_related("created_by", "reward_model"), pk=pk)
+    files = files.select_related("created_by", "reward_model")
+    return get_object_or_404(files.annotate(waits_long=waits_long()), pk=pk)

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotation.access import Member, for_members
 from annotation.health import broker_state
-from annotation.jobs import UNFINISHED, JobState
+from annotation.jobs import UNFINISHED, JobState, waits_long
 from annotation.models import Role
 from ranking.figure_answers import figure_answer
 from rm_training.continuing import way_on
@@ -151,10 +151,9 @@ def use_model(member: Member, pk: int) -> HttpResponse:
 
 def run_of(member: Member, pk: int) -> TrainingRun:
     """The run, if it is of the member's project. Errors: Http404."""
-    of_project = TrainingRun.objects.filter(project=member.project)
-    return get_object_or_404(
-        of_project.select_related("dataset", "reward_model", "created_by"), pk=pk
-    )
+    runs = TrainingRun.objects.filter(project=member.project)
+    runs = runs.select_related("dataset", "reward_model", "created_by")
+    return get_object_or_404(runs.annotate(waits_long=waits_long()), pk=pk)
 
 
 def _run_context(member: Member, pk: int) -> dict[str, Any]:

@@ -11,17 +11,15 @@ from annotation.models.assignments import (
     random_token,
 )
 from annotation.models.changes import Change, ChangeAction, ChangeKind
+from annotation.models.instructions import Consent, Instructions, Terms
 from annotation.models.projects import (
     FEWEST_ARCHIVED,
     FEWEST_RESPONSES,
     MOST_RESPONSES,
-    Consent,
-    Instructions,
     Membership,
     Project,
     Qualification,
     Role,
-    Terms,
     random_key,
 )
 from annotation.models.prompts import (

@@ -8,7 +8,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from annotation.models.accounts import User
-from annotation.models.projects import Instructions, Membership, Project
+from annotation.models.instructions import Instructions
+from annotation.models.projects import Membership, Project
 from annotation.models.prompts import Prompt
 
 
