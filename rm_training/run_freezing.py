@@ -6,9 +6,9 @@ A page that asks for a run must not wait for tens of thousands of prompts to be 
 import structlog
 from django.db import DatabaseError, transaction
 
-from annotation.jobs import UNFINISHED, JobState, LeaseLostError
+from annotation.jobs import UNFINISHED, JobState, LeaseLostError, WorkerStops
 from ranking.datasets import NothingToFreeze, freeze
-from ranking.job_progress import PromptsTold, WorkerStops
+from ranking.job_progress import PromptsTold
 from ranking.models import Dataset
 from rm_training.models import NoteKind, TrainingRun
 from rm_training.registry import lock_project
