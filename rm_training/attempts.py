@@ -212,9 +212,8 @@ def reason_of(error: BaseException) -> str:
     """
     if any(_is_full_disk(cause) for cause in _chain(error)):
         return (
-            "disk_full: there is no space left for the model or its checkpoints. "
-            "Nothing was published, and the last good checkpoint is kept. Make space, "
-            "then continue the run"
+            "disk_full: there is no space left for the model or its checkpoints. The "
+            "last good checkpoint is kept: make space, then continue the run"
         )
     if _is_out_of_memory(error):
         return f"out_of_memory: {error}"

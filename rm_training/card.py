@@ -3,7 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from rm_training.evaluation.words import figure, interval, percent, said
+from rm_training.evaluation.words import (
+    caution,
+    counted,
+    figure,
+    interval,
+    percent,
+    said,
+)
 
 Document = Mapping[str, Any]
 
@@ -150,9 +157,14 @@ def _limits(evaluation: Document) -> str:
 
 def _warnings(evaluation: Document) -> list[str]:
     lines = [
-        f"{count} responses of {name} did not fit the model and are in no pair."
+        f"Too long for the model, in no pair: {counted(count, 'response')} of {name}."
         for name, count in evaluation["left_out"].items()
         if count
+    ]
+    lines += [
+        f"{caution(split['size']['prompts'])} ({name})"
+        for name, split in evaluation["splits"].items()
+        if caution(split["size"]["prompts"])
     ]
     lines += [
         f"Rewards change by {check['largest']:.2g} with {check['check']} "

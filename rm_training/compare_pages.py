@@ -34,6 +34,7 @@ def compare_runs(member: Member) -> HttpResponse:
         "runs": runs,
         "differences": differences(runs),
         "same_prompts": same_prompts(runs),
+        "measured": any(one.best for one in runs),
         "query": "&".join(f"run={one.run.pk}" for one in runs),
         "most": MOST,
         "asked": len(set(member.request.GET.getlist("run"))),

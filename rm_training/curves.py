@@ -106,10 +106,12 @@ def _loss_in_words(loss: Sequence[Point]) -> str:
         return f"One step so far, with training loss {start:.3f}."
     change = round(end, 3) - round(start, 3)
     if change == 0:
-        return f"Training loss stayed at {end:.3f} from step {first} to step {last}."
+        return (
+            f"Training loss stayed at {end:.3f} from step {first:,} to step {last:,}."
+        )
     return (
         f"Training loss {'fell' if change < 0 else 'rose'} from {start:.3f} at step "
-        f"{first} to {end:.3f} at step {last}."
+        f"{first:,} to {end:.3f} at step {last:,}."
     )
 
 
@@ -119,12 +121,12 @@ def _accuracy_in_words(curves: Curves) -> str:
         return "No held-out accuracy."
     last = known[-1]
     words = (
-        f"Held-out accuracy is {last.accuracy:.1%} of {last.pairs} pairs at step "
-        f"{last.step}"
+        f"Held-out accuracy is {last.accuracy:.1%} of {last.pairs:,} pairs at "
+        f"step {last.step:,}"
     )
     if curves.best.step != last.step:
         words += (
-            f"; it was best, {curves.best.accuracy:.1%}, at step {curves.best.step}"
+            f"; it was best, {curves.best.accuracy:.1%}, at step {curves.best.step:,}"
         )
     return words.replace("%", " %") + "."
 

@@ -118,7 +118,7 @@ class RetrainForm(forms.Form):
         base.choices = self.bases
         dataset = cast(forms.ChoiceField, self.fields["dataset"])
         dataset.choices = [
-            ("", "All rankings that count now, frozen at this moment"),
+            ("", "All rankings that count, frozen for this run"),
             *((frozen.name, _label(frozen)) for frozen in self.datasets),
         ]
 

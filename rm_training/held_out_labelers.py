@@ -66,7 +66,11 @@ def _fold(
     learned = without_labelers(
         [example for example in examples if example.split != JUDGED], labelers
     )
-    chosen = TrainingConfig.from_dict({**config, "checkpoint_every": 0})
+    # The model keeps the name of its reference set, not the file; and a zero point
+    # moves all rewards alike, so it changes no order.
+    chosen = TrainingConfig.from_dict(
+        {**config, "checkpoint_every": 0, "reference": None}
+    )
     with tempfile.TemporaryDirectory() as folder:
         result = train(
             learned,

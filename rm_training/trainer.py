@@ -1,14 +1,12 @@
 """Trains a reward model. The loop is ours and reads from top to bottom."""
 
-import math
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rm_training.batch import EncodedPrompt, pad_ranks, pad_rows
+from rm_training.batch import EncodedPrompt, pad_rows
 from rm_training.checkpoint import (
     CheckpointError,
     Progress,
@@ -29,24 +27,17 @@ from rm_training.heldout import (
 from rm_training.judging import evaluation_of_run
 from rm_training.listener import (
     Evaluation,
-    NonFiniteLoss,
-    StepReport,
     TrainingListener,
     TrainingResult,
     TrainingStopped,
 )
-from rm_training.loss import loss_denominator, pair_targets, preference_loss
 from rm_training.manifest import check_output, discard_partials
 from rm_training.memory import merge_adapters, trainable
-from rm_training.network import (
-    positions_of_prompts,
-    rewards_of_prompts,
-)
 from rm_training.preparation import PreparedRun, prepare
 from rm_training.published import check_reload, publish
 from rm_training.record import meta_of, papers_of
 from rm_training.schedule import learning_rate, prompts_of_step
-from rm_training.step_sums import StepSums, sums_of_pass
+from rm_training.training_step import asking, training_step
 
 
 def train(
@@ -129,7 +120,7 @@ def _optimise(run: PreparedRun) -> Progress:
         chosen = prompts_of_step(step, prompts=len(run.train), config=config)
         try:
             prompts = [run.train[i] for i in chosen]
-            report = _step(run, optimizer, prompts, step=step + 1)
+            report = training_step(run, optimizer, prompts, step=step + 1)
         except TrainingStopped:  # nothing of the unfinished step stays
             optimizer.zero_grad()
             _save(run, optimizer, progress)
@@ -147,86 +138,6 @@ def _optimise(run: PreparedRun) -> Progress:
             _save(run, optimizer, progress)
     _tell_early_end(run, progress)
     return progress
-
-
-def _step(
-    run: PreparedRun,
-    optimizer: torch.optim.Optimizer,
-    prompts: Sequence[EncodedPrompt],
-    *,
-    step: int,
-) -> StepReport:
-    """One optimizer step on these prompts, in passes that fit into memory.
-
-    Each pass is divided by the denominator of the whole step, so the passes of all
-    processes add up to the gradient of one big batch, whatever K and ties they hold.
-    """
-    config, model, started = run.config, run.model, time.monotonic()
-    everything = pair_targets(pad_ranks(prompts), config).weights
-    denominator = loss_denominator(everything, config.loss).item()
-    mine = [prompts[i] for i in run.processes.share(longest_first(prompts))]
-    sums = StepSums()
-
-    for group in _asking(run, in_passes(mine, config), step - 1):
-        rewards = rewards_of_prompts(
-            model, group, bfloat16=config.dtype == "bfloat16"
-        )  # (B, K)
-        targets = pair_targets(pad_ranks(group), config)
-        part = (
-            preference_loss(
-                rewards,
-                targets.weights,
-                loss=config.loss,
-                centering=config.centering,
-                margins=targets.margins,
-            )
-            / denominator
-        )
-        torch.autograd.backward(part)
-        sums += sums_of_pass(
-            group,
-            loss=part.item(),
-            rewards=rewards.tolist(),
-            encoded=positions_of_prompts(model, group),
-        )
-
-    total = sum(run.processes.gather(sums), StepSums())
-    if not math.isfinite(total.loss):
-        raise NonFiniteLoss(step, "loss")
-    run.processes.add_gradients(trainable(model))
-    norm = torch.nn.utils.clip_grad_norm_(trainable(model), config.clip).item()
-    if not math.isfinite(norm):
-        raise NonFiniteLoss(step, "gradient")
-    optimizer.step()
-    optimizer.zero_grad()
-    return StepReport(
-        step=step,
-        total_steps=run.total_steps,
-        loss=total.loss,
-        counts=total.counts,
-        learning_rate=optimizer.param_groups[0]["lr"],
-        gradient_norm=norm,
-        tokens=total.tokens,
-        padding=total.padding,
-        seconds=time.monotonic() - started,
-        reward_mean=total.rewards.mean,
-        reward_spread=total.rewards.spread,
-    )
-
-
-def _asking(
-    run: PreparedRun, passes: Iterable[Sequence[EncodedPrompt]], finished: int
-) -> Iterator[Sequence[EncodedPrompt]]:
-    """The passes; between two of them a request to stop is heard.
-
-    A step of a big model on a CPU takes minutes. Several processes are asked between
-    steps only, where all are at the same place. Raises TrainingStopped, after so many
-    finished steps.
-    """
-    for number, group in enumerate(passes):
-        if number and run.processes.count == 1 and run.listener.should_stop():
-            raise TrainingStopped(finished)
-        yield group
 
 
 def _select(run: PreparedRun, progress: Progress) -> None:
@@ -282,7 +193,7 @@ def _rewards(
     """The rewards of each prompt, each scored once, by one of the processes."""
     order = longest_first(prompts)
     mine = [prompts[i] for i in run.processes.share(order)]
-    passes = _asking(run, in_passes(mine, run.config), progress.step)
+    passes = asking(run, in_passes(mine, run.config), progress.step)
     scored = run.processes.unshare(score_passes(run.model, passes, run.config))
     by_index = dict(zip(order, scored, strict=True))
     return [by_index[i] for i in range(len(prompts))]

@@ -16,7 +16,7 @@ Rows = dict[str, IntArray]
 
 LENGTHS: Final = (200, 500, 1_000, 2_000)
 """Characters of the longer response of a pair: where its buckets end."""
-STRENGTHS: Final = ("0 or less", "1", "2", "3 or more")
+STRENGTHS: Final = ("≤ 0", "1", "2", "≥ 3")
 """Rating of the better response less that of the worse one."""
 LOW_QUANTILE: Final = 0.1
 FEWEST_PAIRS: Final = 50

@@ -18,7 +18,7 @@ REPORTED: Final = ("valid2", "valid1")
 SLICES: Final = {
     "k": "K = {}",
     "rank_distance": "distance {}",
-    "strength": "rated +{}",
+    "strength": "rating gap {}",
     "turns": "turns: {}",
     "length": "{} chars",
     "tag": "tag {}",
@@ -85,6 +85,8 @@ class Exhibit:
             )
         if self.form == "reliability":
             return _gap_in_words(self.shown)
+        if self.name == "length":
+            return _length_in_words(self.shown)
         return self.picture.finding
 
     @property
@@ -271,6 +273,20 @@ def _length(split: Document) -> Exhibit:
         "longer or the shorter response is better, and, by a logistic fit of Δ reward "
         "and Δ log length, were lengths equal.",
         lines=[(0.5, "chance")],
+    )
+
+
+def _length_in_words(rows: Sequence[Row]) -> str:
+    value = {row.label: percent(row.number["value"]) for row in rows}
+
+    def of(key: str) -> str:
+        return value.get(CHOICES[key], "an undefined share")
+
+    return (
+        f"The model chooses the longer response in {of('model_prefers_longer')} of "
+        f"pairs, people in {of('people_prefer_longer')}. The model is right in "
+        f"{of('winner_longer')} where the longer one is better and in "
+        f"{of('winner_shorter')} where the shorter one is."
     )
 
 

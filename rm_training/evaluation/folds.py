@@ -33,11 +33,17 @@ def without_labelers(
     """
     kept = []
     for example in examples:
-        said = zip(example.rankings, example.labelers, strict=True)
-        rest = [(ranks, name) for ranks, name in said if name not in labelers]
+        named = zip(range(len(example.rankings)), example.labelers, strict=True)
+        rest = [place for place, name in named if name not in labelers]
         if rest:
-            rankings, names = zip(*rest, strict=True)
-            kept.append(replace(example, rankings=rankings, labelers=names))
+            kept.append(
+                replace(
+                    example,
+                    rankings=tuple(example.rankings[i] for i in rest),
+                    labelers=tuple(example.labelers[i] for i in rest),
+                    ratings=tuple(example.ratings[i] for i in rest if example.ratings),
+                )
+            )
     return kept
 
 

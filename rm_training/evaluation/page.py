@@ -12,7 +12,14 @@ from rm_training.evaluation.exhibits import (
     facts,
     headline,
 )
-from rm_training.evaluation.words import figure, percent, points, said
+from rm_training.evaluation.words import (
+    caution,
+    counted,
+    figure,
+    percent,
+    points,
+    said,
+)
 
 NAMES: Final[Mapping[str, str]] = {
     "train": "Training prompts (train): not held out",
@@ -25,7 +32,7 @@ TIES_PARTS: Final[Mapping[str, str]] = {
     "ref_accuracy": "Ties: likewise, with one right answer",
     "preferred": "Ties: right beats wrong by more than right answers differ",
     "preferred_hard": "Ties: likewise, with one right answer as well",
-    "margin": "Ties: size of that margin, −100 to 100 %",
+    "margin": "Ties: size of that margin, −1 to 1",
 }
 STYLE: Final = """
 :root { color-scheme: light dark; --paper: #fff; --raised: #f5f7f9; --ink: #1b1f24;
@@ -108,12 +115,13 @@ def _split(report: Document, name: str) -> str:
     )
     figures = "\n".join(_exhibit(exhibit) for exhibit in exhibits(split))
     rows = [[escape(cell) for cell in row] for row in facts(report, name)]
-    left_out = f" {left:,} responses do not fit the model and are in no pair."
+    left_out = f" Too long for the model and in no pair: {counted(left, 'response')}."
     return f"""<section>
 <h2>{escape(NAMES.get(name, name))}</h2>
-<p class="hint">{size["prompts"]:,} prompts, {size["responses"]:,} responses,
-{size["rankings"]:,} rankings, {size["strict_pairs"]:,} strict pairs of
-{size["pairs"]:,}.{left_out if left else ""}</p>
+<p class="hint">{counted(size["prompts"], "prompt")},
+{counted(size["responses"], "response")}, {counted(size["rankings"], "ranking")},
+{counted(size["strict_pairs"], "strict pair")} of
+{size["pairs"]:,}.{left_out if left else ""} {caution(size["prompts"])}</p>
 <dl>{boxes}</dl>
 {figures}
 <h3>Calibration, ranking and length in numbers</h3>
@@ -195,13 +203,18 @@ def _rewardbench(bench: Document | None) -> str:
         *bench["subsets"].items(),
         *((TIES_PARTS[name], part) for name, part in bench["ties"].items()),
     ]
+    size = TIES_PARTS["margin"]
     rows = [
-        [escape(label), escape(said(number, percent)), f"{number['n']:,}"]
+        [
+            escape(label),
+            escape(said(number, figure if label == size else percent)),
+            f"{number['n']:,}",
+        ]
         for label, number in named
     ]
     left = (
-        f" {bench['left_out']:,} prompts have a response that does not fit the model "
-        "and are left out."
+        " Left out, because a response is too long for the model: "
+        f"{counted(bench['left_out'], 'prompt')}."
         if bench["left_out"]
         else ""
     )

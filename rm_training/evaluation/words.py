@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from math import floor, log10
+from typing import Final
 
 from rm_training.evaluation.intervals import Number
 
 Write = Callable[[float], str]
+FEW_PROMPTS: Final = 10
+"""With fewer, the percentiles of a bootstrap say too little."""
 
 
 def percent(value: float) -> str:
@@ -16,6 +19,18 @@ def percent(value: float) -> str:
 def points(value: float) -> str:
     """A difference of shares: 0.024 → "+2.4", -0.031 → "−3.1"."""
     return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def counted(count: int, noun: str) -> str:
+    """1, "response" → "1 response"; 1204 → "1,204 responses"."""
+    return f"{count:,} {noun}" + ("s" if count != 1 else "")
+
+
+def caution(prompts: int) -> str:
+    """What a reader of intervals must know; empty where there is nothing."""
+    if prompts >= FEW_PROMPTS:
+        return ""
+    return f"Of {counted(prompts, 'prompt')} alone, intervals are far too narrow."
 
 
 def figure(value: float) -> str:

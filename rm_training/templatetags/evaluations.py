@@ -7,6 +7,7 @@ from django import template
 from annotation.access import Member
 from rm_training.evaluation.exhibits import exhibits, facts, headline, reported
 from rm_training.evaluation.page import NAMES
+from rm_training.evaluation.words import caution
 from rm_training.models import TrainingRun
 
 register = template.Library()
@@ -25,6 +26,7 @@ def evaluation(run: TrainingRun, member: Member) -> dict[str, Any]:
         "split": split,
         "title": NAMES.get(split, split),
         "size": report["splits"][split]["size"],
+        "caution": caution(report["splits"][split]["size"]["prompts"]),
         "left_out": report["left_out"].get(split, 0),
         "headline": headline(report, split),
         "exhibits": exhibits(report["splits"][split]),

@@ -20,6 +20,12 @@ def loss(value: float | None) -> str:
 
 
 @register.filter
+def signed(value: float) -> str:
+    """Two decimals, with a true minus: -0.118 → "−0.12"."""
+    return f"{value:.2f}".replace("-", "−")
+
+
+@register.filter
 def points(share: float) -> str:
     """A difference of two shares: 0.0123 → "+1.23 points"."""
     return in_points(share)

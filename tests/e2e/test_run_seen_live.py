@@ -30,6 +30,19 @@ class Held:
 
     def __init__(self) -> None:
         self.steps = threading.Semaphore(0)
+        self._work: threading.Thread | None = None
+
+    def take(self, run: TrainingRun) -> None:
+        """Begin to train it."""
+        work = closing(lambda: attempt(run.pk, worker="w1", stopping=self))
+        self._work = threading.Thread(target=work)
+        self._work.start()
+
+    def end(self) -> None:
+        """Nothing of it is left when the database is emptied."""
+        self.steps.release(1000)
+        if self._work:
+            self._work.join()
 
     def __call__(self) -> bool:
         assert self.steps.acquire(timeout=SECONDS), "the test has forgotten the worker"
@@ -57,7 +70,15 @@ def ranked(
 def worker() -> Iterator[Held]:
     held = Held()
     yield held
-    held.steps.release(1000)
+    held.end()
+
+
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    """The trainer shares the machine with the browser."""
+    expect.set_options(timeout=30_000)
+    yield
+    expect.set_options(timeout=5_000)
 
 
 def fact(page: Page, name: str) -> Any:
@@ -67,7 +88,7 @@ def fact(page: Page, name: str) -> Any:
 
 def assert_all_numbers_are_shown(page: Page, *, step: int) -> None:
     bar = page.locator("#progress")
-    expect(bar).to_have_attribute("value", str(step), timeout=30_000)
+    expect(bar).to_have_attribute("value", str(step))
     told = rf"Step {step} of {STEPS}, about \d+ \w+ left"
     expect(page.locator("#live")).to_contain_text(re.compile(told))
     expect(fact(page, "Training loss")).to_contain_text(f"nats at step {step}")
@@ -91,10 +112,7 @@ def test_the_page_follows_a_run_from_the_queue_to_its_model(
 
     run = TrainingRun.objects.get()
     TrainingRun.objects.update(config=QUICK.to_dict())
-    work = threading.Thread(
-        target=closing(lambda: attempt(run.pk, worker="w1", stopping=worker))
-    )
-    work.start()
+    worker.take(run)
     worker.steps.release(2)  # and then it waits before step 3
     assert_all_numbers_are_shown(page, step=2)
     expect(live).to_contain_text("attempt 1 on w1")
@@ -105,9 +123,8 @@ def test_the_page_follows_a_run_from_the_queue_to_its_model(
     assert fact(page, "Training loss").inner_text() != first_loss
 
     worker.steps.release(1000)
-    expect(page.locator("#live .state").first).to_have_text("done", timeout=30_000)
+    expect(page.locator("#live .state").first).to_have_text("done")
     expect(fact(page, "Final accuracy (valid2)")).to_contain_text("measured once")
     expect(live).to_contain_text("This is the model in use in this project.")
     assert page.evaluate("window.never_loaded_again")
     assert live.get_attribute("hx-get") is None  # a finished run is asked for no more
-    work.join()

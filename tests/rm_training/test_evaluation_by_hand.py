@@ -71,9 +71,9 @@ def test_strength_is_how_much_higher_the_labeler_rated_the_better_response() -> 
     found = measured(accuracy, prompt)["slices"]["strength"]
     # Of the first labeler 6 - 6; 7 - 6 twice; then 5, 4 and 4. Of the second 5 - 1.
     assert {row["label"]: value(row) for row in found} == {
-        "0 or less": (1.0, 1),
+        "≤ 0": (1.0, 1),
         "1": (1.0, 2),
-        "3 or more": (1.0, 4),
+        "≥ 3": (1.0, 4),
     }
     assert measured(accuracy, judged_prompt([1, 0], [1, 2]))["slices"]["strength"] == []
 
@@ -335,5 +335,5 @@ def test_hostile_names_stay_words_in_the_file() -> None:
     assert page.count("</style>") == 1
     assert "&lt;script&gt;" in page
     assert "FAIL" in page
-    assert "2 responses do not fit" in page
+    assert "Too long for the model and in no pair: 2 responses." in page
     assert "http" not in page.replace("http-equiv", "")

@@ -23,6 +23,7 @@ def contrary_preferences(prompts: int) -> list[Example]:
             example,
             rankings=(ranks, tuple(3 - rank for rank in ranks)),
             labelers=("ada", "bob"),
+            ratings=((7,) * len(ranks), (1,) * len(ranks)),
         )
         for example in polite_preferences(prompts)
         for ranks in example.rankings
@@ -35,7 +36,8 @@ def test_a_model_follows_whom_it_learned_from_and_not_whom_it_never_met(
     found = held_out_labelers(
         contrary_preferences(40),
         base=str(tiny_sft),
-        config=LEARNS.to_dict(),
+        # A published model knows its reference set by name only.
+        config=LEARNS.to_dict() | {"reference": "demonstrations.jsonl"},
         listener=SilentListener(),
         count=2,
     )

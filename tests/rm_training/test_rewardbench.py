@@ -229,7 +229,7 @@ def test_the_command_scores_it_without_rankings(
     assert f"Math: {100 * credit:.1f} %" in printed
     page = (out / "evaluation.html").read_text()
     assert "<h2>RewardBench 2</h2>" in page
-    assert "1 prompts have a response that does not fit" in page
+    assert "too long for the model: 1 prompt." in page
 
 
 def test_without_any_data_the_command_says_what_it_needs(

@@ -24,7 +24,7 @@ from kombu.exceptions import OperationalError
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from annotation.models import Membership, Project
-from rm_training import network, reporting, tasks
+from rm_training import network, reporting, tasks, training_step
 from rm_training.attempts import attempt, reason_of
 from rm_training.manifest import verify
 from rm_training.models import RewardModel, TrainingRun
@@ -244,7 +244,7 @@ def test_what_is_not_finite_stops_the_run_and_leaves_the_checkpoint_before_it(
 
     monkeypatch.setattr(reporting.AttemptReporter, "on_step", step_three)
     if what == "loss":
-        monkeypatch.setattr("rm_training.trainer.rewards_of_prompts", spoil_rewards)
+        monkeypatch.setattr(training_step, "rewards_of_prompts", spoil_rewards)
     else:
         monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spoil_gradient)
     run = carry_out(new_run(ranked))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rm_training import loading, published, trainer
+from rm_training import loading, published, trainer, training_step
 from rm_training.checkpoint import CheckpointError
 from rm_training.config import TrainingConfig
 from rm_training.data import DataError, Example
@@ -135,7 +135,9 @@ def gradients(
                 caught[name] = weight.grad.clone()
 
     optimizer = Catch(prepared.model.parameters(), lr=0.0)
-    return trainer._step(prepared, optimizer, prepared.train, step=1), caught
+    return training_step.training_step(
+        prepared, optimizer, prepared.train, step=1
+    ), caught
 
 
 @pytest.mark.parametrize("loss", ["prompt_mean", "pair_mean"])
@@ -318,7 +320,7 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_at_its_step(
             hooked.register_hook(lambda gradient: gradient * math.inf)
         return rewards
 
-    monkeypatch.setattr(trainer, "rewards_of_prompts", poisoned)
+    monkeypatch.setattr(training_step, "rewards_of_prompts", poisoned)
     with pytest.raises(NonFiniteLoss, match=f"the {what} is not finite at step 3"):
         run(polite_preferences(25), tiny_sft, tmp_path / "rm", listener=recorder)
     assert list(tmp_path.iterdir()) == []
