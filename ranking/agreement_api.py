@@ -13,7 +13,8 @@ from annotation.models import Role
 from ranking.agreement_pages import report_for
 from ranking.agreement_schema import AgreementGiven, OwnAgreementGiven
 from ranking.api import LABELERS, LOOK, Unprocessable, user_of
-from ranking.filters import WORDS, InvalidFilter
+from ranking.filter_words import WORDS
+from ranking.filters import InvalidFilter
 from ranking.labeler_pages import shown_agreement
 from ranking.serializers import RefusalGiven
 

@@ -11,7 +11,8 @@ from annotation.access import Member, for_members
 from annotation.models import Membership, Role
 from ranking.agreement import accuracy_band
 from ranking.dashboards import agreement_report
-from ranking.filters import InvalidFilter, filters_from_query
+from ranking.filter_words import filters_from_query
+from ranking.filters import InvalidFilter
 
 
 @require_safe

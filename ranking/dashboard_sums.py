@@ -14,7 +14,8 @@ from django.shortcuts import render
 from annotation.access import Member
 from annotation.models import Membership, Role
 from ranking.dashboards import distinct_names
-from ranking.filters import Filters, InvalidFilter, filters_from_query
+from ranking.filter_words import filters_from_query
+from ranking.filters import Filters, InvalidFilter
 from ranking.pictures import Source
 from ranking.rank_table import IntArray
 from ranking.summaries import tallies_of

@@ -32,7 +32,8 @@ from ranking.download_pages import RETRY_AFTER, export_of
 from ranking.export.choice import KINDS, Choice, ExportRefused
 from ranking.exporting import GIVEN_UP, cancel, file_or_run, runs_shown
 from ranking.file_answers import answer_or_run, choice_of
-from ranking.filters import WORDS, Filters, InvalidFilter, filters_from_query
+from ranking.filter_words import WORDS, filters_from_query
+from ranking.filters import Filters, InvalidFilter
 from ranking.freezing import freeze_or_queue
 from ranking.matching import matching
 from ranking.models import Dataset, ExportRun, FreezeRun

@@ -9,7 +9,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from annotation.models import Project
 from ranking.diff_words import Change, DatasetDiff, LabelerChange, changed_filters
-from ranking.filters import Filters, filters_from_json, rankings_that_count
+from ranking.filter_words import filters_from_json
+from ranking.filters import Filters, rankings_that_count
 from ranking.models import Dataset, DatasetRanking, Ranking, RankingQuerySet, Split
 
 # Sides: 1 where a ranking is held before, 2 where after, 3 in both. What each labeler

@@ -7,7 +7,7 @@ from django.http import QueryDict
 
 from annotation.access import Member
 from annotation.models import MOST_RESPONSES, Instructions, Membership, Role
-from ranking.filters import INCLUDABLE, POOLS
+from ranking.filter_words import INCLUDABLE, POOLS
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from annotation.access import Member, for_members
 from annotation.models import Role
 from ranking.dataset_pages import RESEARCHERS, datasets_page
 from ranking.datasets import NothingToFreeze
-from ranking.filters import Filters, InvalidFilter, filters_from_query
+from ranking.filter_words import filters_from_query
+from ranking.filters import Filters, InvalidFilter
 from ranking.freezing import freeze_or_queue, runs_shown
 from ranking.matching import matching
 from ranking.models import Dataset, FreezeRun

@@ -19,12 +19,8 @@ from annotation.jobs import (
 from annotation.models import Project, User
 from ranking import tasks
 from ranking.datasets import NothingToFreeze, freeze
-from ranking.filters import (
-    Filters,
-    InvalidFilter,
-    filters_from_json,
-    rankings_that_count,
-)
+from ranking.filter_words import filters_from_json
+from ranking.filters import Filters, InvalidFilter, rankings_that_count
 from ranking.job_progress import PromptsTold
 from ranking.models import Dataset, FreezeRun
 

@@ -34,7 +34,8 @@ from annotation.paging import cursor_of
 from annotation.undo_import import UndoRefusedError, imports_of, plan, undo
 from ranking import serializers as bodies
 from ranking.api import LOOK, Unprocessable, conflict, read_body, user_of
-from ranking.filters import InvalidFilter, labelers_called
+from ranking.filter_words import labelers_called
+from ranking.filters import InvalidFilter
 from ranking.takedown import Removed, forget, take_down
 
 ADMINS: Final = frozenset({Role.ADMIN})

@@ -11,7 +11,8 @@ from django.views.decorators.http import require_safe
 
 from annotation.access import Member, for_members
 from annotation.models import Role
-from ranking.filters import Filters, InvalidFilter, filters_from_query
+from ranking.filter_words import filters_from_query
+from ranking.filters import Filters, InvalidFilter
 from ranking.quality_cards import MOST_LISTED
 from ranking.quality_list import COLUMNS, KEYS, cells, in_order, labelers_list
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from annotation import jobs
 from annotation.tasks import worker_name
 from ranking.expiry import remove_expired
-from ranking.export.folder import remove_if_dead
+from ranking.export.placing import remove_if_dead
 from ranking.models import ExportRun, FreezeRun
 from ranking.models.file_imports import FileImport
 

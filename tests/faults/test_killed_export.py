@@ -19,9 +19,9 @@ from annotation.models import Membership, Project
 from ranking import tasks
 from ranking.datasets import freeze
 from ranking.downloads import written_file
-from ranking.export import folder
 from ranking.export.choice import Choice
 from ranking.export.folder import write
+from ranking.export.placing import manifest_of
 from ranking.exporting import file_or_run
 from ranking.losses import export_folder
 from ranking.models import Dataset, ExportRun
@@ -79,7 +79,7 @@ def test_half_an_export_is_never_seen_and_goes_with_the_next_one(
     write(dataset, kind="pairs", out=out)
     assert list(tmp_path.glob(".out.part-*")) == []
     assert _sha256(out / "pairs.jsonl") == _sha256(whole / "pairs.jsonl")
-    assert folder.manifest_of(out) == folder.manifest_of(whole)
+    assert manifest_of(out) == manifest_of(whole)
 
 
 # The same as a worker's job, which looks after each part whether the worker stops.

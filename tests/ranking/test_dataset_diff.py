@@ -18,7 +18,8 @@ from ranking.diff_words import (
     LabelerChange,
     changed_filters,
 )
-from ranking.filters import Filters, InvalidFilter, filters_from_json
+from ranking.filter_words import filters_from_json
+from ranking.filters import Filters, InvalidFilter
 from ranking.matching import Matching, matching
 from ranking.models import PromptSplit, Ranking
 from tests.conftest import make_member, make_prompt

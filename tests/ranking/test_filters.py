@@ -15,14 +15,12 @@ from annotation.models import (
     PromptRejection,
     Role,
 )
-from ranking.filters import (
-    Filters,
-    InvalidFilter,
+from ranking.filter_words import (
     add_filter_arguments,
     filters_from_options,
     filters_from_query,
-    rankings_that_count,
 )
+from ranking.filters import Filters, InvalidFilter, rankings_that_count
 from ranking.models import RankingStatus
 from tests.conftest import make_prompt
 from tests.ranking.rows import revise, store_ranking

@@ -7,11 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.management.projects import project_named
 from ranking.dashboards import agreement_report
-from ranking.filters import (
-    InvalidFilter,
-    add_filter_arguments,
-    filters_from_options,
-)
+from ranking.filter_words import add_filter_arguments, filters_from_options
+from ranking.filters import InvalidFilter
 from ranking.templatetags.numbers import (
     coefficient,
     coefficient_interval,

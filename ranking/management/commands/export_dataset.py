@@ -12,12 +12,8 @@ from annotation.management.projects import project_named
 from ranking.datasets import NothingToFreeze, freeze
 from ranking.export.choice import DISAGREEMENTS, FORMATS, KINDS, SPLITS, ExportRefused
 from ranking.export.folder import write
-from ranking.filters import (
-    WORDS,
-    InvalidFilter,
-    add_filter_arguments,
-    filters_from_options,
-)
+from ranking.filter_words import WORDS, add_filter_arguments, filters_from_options
+from ranking.filters import InvalidFilter
 from ranking.models import Dataset
 
 
