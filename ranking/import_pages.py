@@ -22,7 +22,7 @@ from django.views.decorators.http import (
 from annotation.access import Member, for_members
 from annotation.body_limit import takes_files
 from annotation.change_pages import cursor_of
-from annotation.imports import ImportMode
+from annotation.importing import ImportMode
 from annotation.models import Project, Role
 from ranking.csv_cells import neutral
 from ranking.file_imports import (

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from annotation import import_report, imports
+from annotation import import_report, importing
 from annotation.imports import import_prompts
 from annotation.models import Project
 from ranking.imports import import_rankings
@@ -82,6 +82,6 @@ def test_no_row_is_read_but_by_its_key(project: Project, *, with_ids: bool) -> N
 def test_control_as_postgres_would_plan_it_every_ranking_costs_a_scan(
     project: Project, monkeypatch: pytest.MonkeyPatch, *, with_ids: bool
 ) -> None:
-    monkeypatch.setattr(imports, "look_up_by_keys", lambda: None)
+    monkeypatch.setattr(importing, "look_up_by_keys", lambda: None)
     read = rows_scanned_by_an_import(project, with_ids=with_ids)
     assert read["annotation_response"] >= LABELERS * PROMPTS * (PROMPTS * K)
