@@ -1,69 +1,21 @@
 """Prompts from a file: all of it or nothing, or its good lines piece by piece."""
 
 from collections.abc import Collection, Iterable, Iterator
-from enum import Enum
-from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol, TypeVar
+from typing import BinaryIO, Final
 
-from django.db import connection, transaction
+from django.db import connection
 
 from annotation import jobs, tasks
-from annotation.collector import rarely_collecting
 from annotation.import_report import ImportReport, batches, checked_lines
+from annotation.importing import ImportMode, ImportStopped, import_file
 from annotation.jsonl import Line, LineReader, Progress
 from annotation.models import Project, PromptImport, User
-from annotation.overlap import lock_overlap
 from annotation.prompt_lines import FIELDS, PromptLine, check_prompt
 from annotation.prompt_rows import store_prompts
 from annotation.prompt_warnings import warnings_of
 from annotation.slots import call_back
 from annotation.strict_json import Refused
-
-Item = TypeVar("Item")
-Out = TypeVar("Out", covariant=True)
-In = TypeVar("In", contravariant=True)
-Row = TypeVar("Row")
-
-# Of a partial import, which commits them together: some seconds of work.
-BATCHES_A_PIECE: Final = 10
-
-
-class ImportMode(Enum):
-    """What happens to the good lines."""
-
-    DRY_RUN = "dry run"  # nothing
-    WHOLE = "whole"  # written, if no line of the file is refused
-    PARTIAL = "partial"  # written
-
-
-class ImportStopped(Exception):  # noqa: N818  reads as what happened
-    """A partial import cannot go on; the message says why and what was kept."""
-
-
-class Source(Protocol[Out]):
-    """A file's lines, or what else it is made of; can be read from the start again."""
-
-    def __iter__(self) -> Iterator[Out]:
-        """The lines from the start."""
-
-    def check(self) -> None:
-        """Read to the end. Raises UnreadableFile."""
-
-
-class Intake(Protocol[In, Row]):
-    """What one import does with lines: judge them, and write the good ones."""
-
-    def verdicts(
-        self, lines: Iterable[In], report: ImportReport
-    ) -> Iterator[list[Row]]:
-        """Judge all lines into the report; the new rows in batches that fit."""
-
-    def write(self, rows: list[Row]) -> None:
-        """Store a batch."""
-
-    def settle(self, report: ImportReport) -> None:
-        """What comes last before a commit."""
 
 
 def import_prompts(  # noqa: PLR0913  by keyword only, and all but two have defaults
@@ -97,102 +49,6 @@ def name_of(file: BinaryIO) -> str:
     """What the file is called, without folders; "" for what only lies in memory."""
     name = Path(str(getattr(file, "name", "") or "")).name
     return "".join(letter for letter in name if letter.isprintable())[:200]
-
-
-# --- One reading of a file ---------------------------------------------------------
-
-
-@rarely_collecting()
-def import_file(
-    project: Project,
-    source: Source[Item],
-    mode: ImportMode,
-    intake: Intake[Item, Row],
-) -> ImportReport:
-    """Judge all lines, and write what is new in the way that `mode` says.
-
-    Imports into one project, and changes of its overlap, wait for each other (an
-    advisory lock, released with the transaction), so that nobody else stores one of
-    the lines between its verdict and its writing.
-    """
-    report = ImportReport()
-    verdicts = intake.verdicts(source, report)
-    if mode is ImportMode.DRY_RUN:
-        for _ in verdicts:
-            pass
-    elif mode is ImportMode.WHOLE:
-        _write_whole(project, verdicts, intake, report)
-    else:
-        source.check()
-        while _write_piece(project, verdicts, intake, report):
-            pass
-    return report
-
-
-class _KeptOut(Exception):  # noqa: N818  a line is refused: nothing is written
-    pass
-
-
-def _write_whole(
-    project: Project,
-    verdicts: Iterator[list[Row]],
-    intake: Intake[Item, Row],
-    report: ImportReport,
-) -> None:
-    """All of the file in one transaction, or nothing of it.
-
-    Lines are written as they are read, so that a good file is read once. At the first
-    refused one all is rolled back, and the rest is only judged: what the lines above
-    wrote has no part in any verdict, for the intake remembers them itself.
-    """
-    try:
-        with transaction.atomic():
-            _take_turn(project)
-            for rows in verdicts:
-                _write_or_refuse(rows, intake, report)
-            _write_or_refuse([], intake, report)
-            intake.settle(report)
-    except _KeptOut:
-        for _ in verdicts:
-            pass
-
-
-def _write_or_refuse(
-    rows: list[Row], intake: Intake[Item, Row], report: ImportReport
-) -> None:
-    if report.refused:
-        raise _KeptOut
-    if rows:
-        intake.write(rows)
-
-
-def _write_piece(
-    project: Project,
-    verdicts: Iterator[list[Row]],
-    intake: Intake[Item, Row],
-    report: ImportReport,
-) -> bool:
-    """The good lines of the next batches, for good; False at the end of the file.
-
-    An import that is killed keeps its pieces: in the next one they are `unchanged`.
-    """
-    read = 0
-    with transaction.atomic():
-        _take_turn(project)
-        for rows in islice(verdicts, BATCHES_A_PIECE):
-            read += 1
-            if rows:
-                intake.write(rows)
-        intake.settle(report)
-    return read == BATCHES_A_PIECE
-
-
-def _take_turn(project: Project) -> None:
-    lock_overlap(project.pk)
-    project.refresh_from_db(fields=["overlap", "overlap_fraction"])
-
-
-# --- Prompts ----------------------------------------------------------------------
 
 
 class PromptStore:

@@ -19,7 +19,8 @@ from django.db.models.functions import Now
 
 from annotation import jobs
 from annotation.import_report import ImportReport
-from annotation.imports import ImportMode, ImportStopped, import_prompts
+from annotation.importing import ImportMode, ImportStopped
+from annotation.imports import import_prompts
 from annotation.jobs import UNFINISHED, JobState, KeptLease, LeaseLostError
 from annotation.jsonl import Progress, UnreadableFile
 from annotation.models import Project, User

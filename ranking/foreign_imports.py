@@ -5,13 +5,8 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from annotation.import_report import ImportReport, batches
-from annotation.imports import (
-    ImportMode,
-    PromptStore,
-    import_file,
-    name_of,
-    stored_prompts,
-)
+from annotation.importing import ImportMode, import_file
+from annotation.imports import PromptStore, name_of, stored_prompts
 from annotation.json_fields import check_covers
 from annotation.jsonl import Line, Progress
 from annotation.models import Project, User

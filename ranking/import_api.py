@@ -19,7 +19,7 @@ from rest_framework.response import Response
 
 from annotation.access import load_membership
 from annotation.body_limit import takes_files
-from annotation.imports import ImportMode
+from annotation.importing import ImportMode
 from ranking import serializers as bodies
 from ranking.api import LOOK, Unprocessable, conflict, user_of
 from ranking.file_imports import (

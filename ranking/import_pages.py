@@ -21,7 +21,7 @@ from django.views.decorators.http import (
 
 from annotation.access import Member, for_members
 from annotation.body_limit import takes_files
-from annotation.imports import ImportMode
+from annotation.importing import ImportMode
 from annotation.models import Project, Role
 from annotation.paging import cursor_of, newest_first
 from ranking.csv_cells import neutral

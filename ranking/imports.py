@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from annotation.copying import copy_rows
 from annotation.import_report import ImportReport, batches, checked_lines
-from annotation.imports import ImportMode, import_file
+from annotation.importing import ImportMode, import_file
 from annotation.json_fields import check_covers
 from annotation.jsonl import Line, LineReader, Progress
 from annotation.models import (

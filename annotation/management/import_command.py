@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from annotation.import_report import ImportReport
-from annotation.imports import ImportMode
+from annotation.importing import ImportMode
 from annotation.jsonl import Progress, UnreadableFile
 from annotation.management.projects import project_named
 from annotation.models import Project

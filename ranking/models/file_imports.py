@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from annotation.imports import ImportMode
+from annotation.importing import ImportMode
 from annotation.jobs import Job
 from annotation.models import Project, User
 from ranking.foreign.formats import FORMATS

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from annotation import imports
+from annotation import importing
 from annotation.import_report import ImportReport
-from annotation.imports import ImportMode, ImportStopped, import_prompts
+from annotation.importing import ImportMode, ImportStopped
+from annotation.imports import import_prompts
 from annotation.models import Assignment, Project, Prompt, PromptImport, Response
 from tests.annotation.test_imports import BAD_LINES, row
 
@@ -96,7 +97,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit every twenty lines; about one line is read at once."""
     monkeypatch.setattr("annotation.jsonl.AT_ONCE", len(as_bytes(row("p10"))))
     monkeypatch.setattr("annotation.import_report.MOST_LINES", 10)
-    monkeypatch.setattr(imports, "BATCHES_A_PIECE", 2)
+    monkeypatch.setattr(importing, "BATCHES_A_PIECE", 2)
 
 
 HUNDRED = b"\n".join(as_bytes(row(f"p{number}")) for number in range(100))

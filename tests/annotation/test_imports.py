@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annotation.import_report import ImportReport
-from annotation.imports import ImportMode, import_prompts
+from annotation.importing import ImportMode
+from annotation.imports import import_prompts
 from annotation.jsonl import UnreadableFile
 from annotation.models import Assignment, Project, Prompt, Response
 from tests.pandalm import pandalm_files, records

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from annotation import imports, prompt_rows, queue, skips, taking
+from annotation import importing, prompt_rows, queue, skips, taking
 from annotation.imports import import_prompts
 from annotation.leases import expire
 from annotation.models import (
@@ -327,7 +327,7 @@ def test_without_their_lock_imports_at_once_miss_the_share(
         queue.choose_overlap(**arguments)
         both_counted()
 
-    monkeypatch.setattr(imports, "lock_overlap", lambda _project: None)
+    monkeypatch.setattr(importing, "lock_overlap", lambda _project: None)
     monkeypatch.setattr(prompt_rows, "choose_overlap", counted)
     at_once(bring, [(thirds, "a", 7), (thirds, "b", 7)])
     assert Prompt.objects.filter(overlap=3).count() == 2

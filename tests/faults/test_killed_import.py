@@ -14,7 +14,7 @@ from django.db.models import Value
 from django.db.models.functions import Now
 from pytest_django import Settings
 
-from annotation.imports import ImportMode
+from annotation.importing import ImportMode
 from annotation.jobs import LEASE, JobState
 from annotation.models import Assignment, Project, Prompt, PromptImport, Response
 from ranking.file_imports import receive, run
@@ -27,10 +27,10 @@ LINES, AT_ONCE, PIECES = 100, 10, 4
 # or not, as its mode has it.
 HALF_WAY = """
 import time
-from annotation import import_report, imports
+from annotation import import_report, importing, imports
 from ranking import file_imports
 import_report.MOST_LINES = AT_ONCE
-imports.BATCHES_A_PIECE = 1
+importing.BATCHES_A_PIECE = 1
 store, calls = imports.store_prompts, []
 
 def stand_still(*args):

@@ -9,7 +9,7 @@ from django.db import transaction
 from hypothesis import strategies as st
 
 from annotation.import_report import ImportReport
-from annotation.imports import ImportMode
+from annotation.importing import ImportMode
 from annotation.jsonl import UnreadableFile
 from annotation.models import Project, Prompt
 from ranking.foreign.formats import FORMATS

@@ -11,7 +11,8 @@ from django.db import transaction
 from hypothesis import strategies as st
 
 from annotation.import_report import ImportReport
-from annotation.imports import ImportMode, import_prompts
+from annotation.importing import ImportMode
+from annotation.imports import import_prompts
 from annotation.jsonl import BOM, UnreadableFile
 from annotation.models import Project, Prompt, Purpose
 from tests.fuzz.json_texts import ANYTHING, SCALARS, TEXTS, documents, mostly

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from annotation.imports import ImportMode, import_prompts
+from annotation.importing import ImportMode
+from annotation.imports import import_prompts
 from annotation.models import Project
 from ranking.datasets import freeze
 from ranking.export.folder import write

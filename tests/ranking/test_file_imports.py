@@ -15,7 +15,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from annotation.body_limit import FORM_BYTES
-from annotation.imports import ImportMode
+from annotation.importing import ImportMode
 from annotation.jobs import JobState
 from annotation.models import Membership, Project, Prompt, PromptImport, Role
 from ranking import file_imports, tasks

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotation.import_report import ImportReport
-from annotation.imports import ImportMode
+from annotation.importing import ImportMode
 from annotation.models import Membership, Project, Prompt, PromptImport, Response
 from annotation.undo_import import undo
 from ranking.filters import Filters, rankings_that_count

@@ -13,7 +13,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from annotation.import_report import ImportReport
-from annotation.imports import ImportMode, import_prompts
+from annotation.importing import ImportMode
+from annotation.imports import import_prompts
 from annotation.models import Assignment, Membership, Project, Prompt, Role
 from ranking.filters import Filters, rankings_that_count
 from ranking.imports import import_rankings

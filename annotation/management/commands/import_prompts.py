@@ -3,7 +3,8 @@
 from typing import Any, BinaryIO
 
 from annotation.import_report import ImportReport
-from annotation.imports import ImportMode, import_prompts
+from annotation.importing import ImportMode
+from annotation.imports import import_prompts
 from annotation.jsonl import Progress
 from annotation.management.import_command import ImportCommand
 from annotation.models import Project

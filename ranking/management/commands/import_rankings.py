@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 from django.core.management.base import CommandError, CommandParser
 
 from annotation.import_report import ImportReport
-from annotation.imports import ImportMode
+from annotation.importing import ImportMode
 from annotation.jsonl import Progress
 from annotation.management.import_command import ImportCommand
 from annotation.models import Project
