@@ -1,7 +1,7 @@
 # Every target sets up what it needs. Only Python 3.11 or newer and make have to be there.
 #
 #   make demo     everything on one machine, with sign-in links
-#   make test     the fast suite: real Postgres, Valkey and browser
+#   make test     the fast suite: real Postgres, Valkey and browser (WORKERS=8 with 8 cores)
 #   make lint     format, rules, import contracts, types, templates
 #   make chaos    faults and attacks, and the whole job with a real SFT model
 #   make bench    speed, as ratios measured side by side
@@ -13,6 +13,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PORT ?= 8000
+# Of the fast suite; each takes a core, and 2 GB of memory.
+WORKERS ?= 2
 # Pinned by version, not by hash: the CPU build and the default build differ. Give
 # pip's options here to choose one: make install TORCH="OPTIONS torch==2.13.0"
 TORCH ?= torch==2.13.0
@@ -40,7 +42,7 @@ browser: install
 	$(BIN)/python -m tests.browser
 
 test: install browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -125,6 +125,13 @@ def no_traffic_but_loopback() -> Iterator[None]:
     assert not tried, f"connections that left this machine: {tried}"
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made and not drawn, which takes a third of a second each: for tests
+    that ask who gets an answer, or with which statements, and not what is on it."""
+    monkeypatch.setattr("ranking.drawing.svg", lambda figure: b"<svg/>")
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker

@@ -567,6 +567,7 @@ def test_every_address_has_a_row_and_every_row_an_address() -> None:
     assert set(ROWS) - names == set(), "rows of addresses that are gone"
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_everybody_meets_what_the_row_says(cast: Cast, name: str) -> None:
     row = ROWS[name]

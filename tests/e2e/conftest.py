@@ -67,13 +67,13 @@ def wait_for_the_server() -> None:
     Emptying the tables in the middle of that would be a deadlock.
     """
     quiet = 0
-    for _ in range(200):
+    for _ in range(800):
         with connection.cursor() as cursor:
             cursor.execute(BUSY)
             quiet = quiet + 1 if cursor.fetchone() == (0,) else 0
         if quiet == 3:  # in a row: between two statements nobody is busy
             return
-        time.sleep(0.02)
+        time.sleep(0.005)
     raise AssertionError("The server is still at work.")
 
 

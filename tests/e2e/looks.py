@@ -4,14 +4,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import BrowserContext, Page
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 NARROWEST = 320  # px; a window of 1280 px at 400 %
 SMALLEST, SMALLEST_FOR_FINGERS = 24, 44  # px
 
-AXE = Axe()
+# What breaks a rule, and where. All else that axe finds would cost more to hand over
+# than to find.
+VIOLATIONS = """async options => (await axe.run(options)).violations
+  .map(({id, nodes}) => `${id}: ${JSON.stringify(nodes.map(node => node.target))}`)"""
 # Pictures of whole pages are taken for whoever names a folder for them.
 FOLDER = os.environ.get("SCREENSHOTS", "")
 
@@ -66,15 +69,19 @@ def shoot(page: Page, name: str) -> None:
         page.screenshot(path=Path(FOLDER) / f"{name}.png", full_page=True)
 
 
+def bring_axe(context: BrowserContext) -> None:
+    """axe is on every page of the window: half a megabyte that is sent once, and not
+    for each look."""
+    context.add_init_script(AXE_SCRIPT)
+
+
 def faults(page: Page, **run_only: Any) -> list[str]:
     """What axe holds against the page, by all its rules or those that are named."""
     only = run_only or {"type": "tag", "values": RULES}
+    if not page.evaluate("Boolean(window.axe?.run)"):
+        page.evaluate(AXE_SCRIPT)
     options = {"runOnly": only, "resultTypes": ["violations"]}
-    found = AXE.run(page, options=options).response["violations"]
-    return [
-        f"{fault['id']}: {[node['target'] for node in fault['nodes']]}"
-        for fault in found
-    ]
+    return list(page.evaluate(VIOLATIONS, options))
 
 
 def hidden_stops(page: Page) -> list[str]:

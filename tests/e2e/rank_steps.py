@@ -15,7 +15,8 @@ def started(window: "Visit") -> "Visit":
     """The window after its labeler asked for a prompt."""
     window.open("/p/tides/rank/").get_by_role("button", name="Start ranking").click()
     # "false" once its scripts have come and hear keys.
-    expect(window.page.locator("#ranking[aria-busy=false]")).to_be_visible()
+    # Looked for at once again, where `expect` would wait for 100 and then 250 ms.
+    window.page.locator("#ranking[aria-busy=false]").wait_for()
     return window
 
 

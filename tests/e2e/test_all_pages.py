@@ -23,7 +23,11 @@ from annotation.errors import bad_request, server_error
 from annotation.unavailable import unavailable
 from tests.e2e.conftest import DESKTOP, PHONE, wait_for_the_server
 from tests.e2e.furnished import furnish
-from tests.e2e.looks import complaints_at_a_desk, complaints_on_a_phone
+from tests.e2e.looks import (
+    bring_axe,
+    complaints_at_a_desk,
+    complaints_on_a_phone,
+)
 from tests.every_page import PEOPLE, pages_of
 from tests.test_access_matrix import ROWS, Cast, browser_of, cast
 
@@ -57,6 +61,7 @@ def window_of(
             base_url=live_server.url, reduced_motion="reduce", **options
         )
         contexts.append(context)
+        bring_axe(context)
         signed_in = browser_of(cast.user(actor)).cookies
         if cast.user(actor):
             name = settings.SESSION_COOKIE_NAME

@@ -2,27 +2,24 @@
 
 axe finds what can be read off the page; whether the focus is hidden behind something
 and whether targets are large enough is measured here, because axe does not say.
-Screenshots go to `var/screenshots`, to be looked at. A light desk and a dark phone
+`SCREENSHOTS=DIR` takes pictures, to be looked at. A light desk and a dark phone
 stand for all windows here; the others are opened by `make chaos`.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from django.conf import settings
 from playwright.sync_api import Page, expect
 
 from annotation import queue
 from annotation.models import Instructions, Membership, Project, Prompt
 from tests.e2e.conftest import DESKTOP, PHONE, Visitor
+from tests.e2e.looks import faults, shoot
 from tests.e2e.rank_steps import started
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 WINDOWS: dict[str, dict[str, Any]] = {
     "desktop": {"viewport": DESKTOP},
     "wide": {"viewport": {"width": 1600, "height": 1000}},
@@ -102,20 +99,6 @@ def make_rich_prompt(project: Project, k: int) -> None:
     queue.open_slots([prompt])
 
 
-def look_at(page: Page, name: str) -> None:
-    folder: Path = settings.BASE_DIR / "var" / "screenshots"
-    folder.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=folder / f"rank-{name}.png")
-    page.screenshot(path=folder / f"rank-{name}-whole.png", full_page=True)
-
-
-def faults(page: Page) -> list[tuple[str, Any]]:
-    """What axe holds against the page."""
-    options = {"runOnly": {"type": "tag", "values": RULES}}
-    found = Axe().run(page, options=options).response["violations"]
-    return [(fault["id"], [n["target"] for n in fault["nodes"]]) for fault in found]
-
-
 # null: nothing that takes room has the focus. Else its name, and whether the topmost
 # element at one of three of its points is itself, its child, or what it stands in.
 FOCUSED = """() => {
@@ -160,7 +143,7 @@ def can_be_ranked(project: Project, alice: Membership, visit: Visitor, at: str) 
     window, _, k = at.partition(" ")
     make_rich_prompt(project, int(k or 9))
     page = started(visit(alice, reduced_motion="reduce", **WINDOWS[window])).page
-    look_at(page, at.replace(" ", "-"))
+    shoot(page, f"rank-{at.replace(' ', '-')}")
     assert faults(page) == []
     assert page.evaluate(SMALL) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -181,7 +164,7 @@ def can_be_mended(project: Project, alice: Membership, visit: Visitor, at: str) 
     page.locator("#pool .chip").first.click()
     if at == "forced":
         assert page.evaluate(LINES) == ["4px", "1px", "solid"]
-    look_at(page, f"{at}-half-way")
+    shoot(page, f"rank-{at}-half-way")
     assert faults(page) == []
     assert page.evaluate(SMALL) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -197,7 +180,7 @@ def can_be_read_without_script(
     page.get_by_role("button", name="Start ranking").click()
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_role("alert")).to_contain_text("A, B, C and D are unranked.")
-    look_at(page, f"{at}-without-script")
+    shoot(page, f"rank-{at}-without-script")
     her_window.said.clear()  # the browser reports the status 422
 
 
@@ -207,7 +190,7 @@ def can_be_begun_and_ended(
     """The page before the first prompt, and that after the last."""
     make_rich_prompt(project, 4)
     page = visit(alice, **WINDOWS[at]).open("/p/tides/rank/")
-    look_at(page, f"{at}-start")
+    shoot(page, f"rank-{at}-start")
     assert faults(page) == []
     assert page.evaluate(SMALL) == []
     page.get_by_role("button", name="Start ranking").click()
@@ -217,7 +200,7 @@ def can_be_begun_and_ended(
         page.keyboard.press(key)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Nothing left to rank")).to_be_visible()
-    look_at(page, f"{at}-end")
+    shoot(page, f"rank-{at}-end")
     assert faults(page) == []
     assert page.evaluate(SMALL) == []
 

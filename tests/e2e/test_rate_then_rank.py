@@ -9,8 +9,9 @@ from playwright.sync_api import Page, expect
 from annotation.models import Membership, Project
 from tests.e2e.aids import make_texts
 from tests.e2e.conftest import PHONE, Visitor
+from tests.e2e.looks import faults, shoot
 from tests.e2e.rank_steps import alert, focus, press, says, started, tiers
-from tests.e2e.test_rank_page_for_everybody import SMALL, faults, look_at
+from tests.e2e.test_rank_page_for_everybody import SMALL
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -149,7 +150,7 @@ def test_the_rating_step_is_for_everybody(
 ) -> None:
     page = started(visit(alice, reduced_motion="reduce", **WINDOWS[window])).page
     press(page, "52")
-    look_at(page, f"rate-{window}")
+    shoot(page, f"rate-{window}")
     assert faults(page) == []
     assert page.evaluate(SMALL) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

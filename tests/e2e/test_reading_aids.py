@@ -8,6 +8,7 @@ from playwright.sync_api import Page, Route, expect
 from annotation.models import AssignmentState, Membership, Project, Skip, SkipReason
 from tests.e2e.aids import card, letter_of, make_texts, on_the_desk
 from tests.e2e.conftest import PHONE, Visit, Visitor
+from tests.e2e.looks import faults, shoot
 from tests.e2e.rank_steps import (
     eventually,
     focus,
@@ -17,7 +18,7 @@ from tests.e2e.rank_steps import (
     submitted,
     tiers,
 )
-from tests.e2e.test_rank_page_for_everybody import SMALL, faults, look_at
+from tests.e2e.test_rank_page_for_everybody import SMALL
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -565,7 +566,7 @@ def test_the_dialogs_are_for_everybody(
             press(page, "w")
             page.keyboard.press("ArrowLeft")
             expect(page.locator("#compare ins").first).to_be_visible()
-        look_at(page, f"{name}-{window}")
+        shoot(page, f"rank-{name}-{window}")
         assert faults(page) == []
         assert page.evaluate(SMALL) == []
         assert page.evaluate(HIDDEN) == []

@@ -80,6 +80,7 @@ def test_a_condition_on_a_password_is_noticed() -> None:
     assert found == [True, True, False]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", READABLE)
 def test_no_parameter_reaches_what_nobody_may_see(cast: Cast, name: str) -> None:
     """Over two hundred filters at once, and every word that could name an order or a
