@@ -14,7 +14,6 @@ import pytest
 from django.core.signals import request_finished
 from django.db import close_old_connections
 from django.http import HttpResponseBase
-from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from annotation.models import (
@@ -34,7 +33,7 @@ from ranking.models import Dataset, ExportRun, FreezeRun
 from ranking.models.file_imports import FileImport
 from rm_training.evaluation.report import report
 from rm_training.models import RewardModel, ScoredFile, TrainingRun
-from tests.conftest import make_member, make_prompt
+from tests.conftest import browser_of, make_member, make_prompt
 from tests.ranking.checks import make_check
 from tests.ranking.rows import store_ranking
 from tests.rm_training.judged_prompts import judged_prompt
@@ -584,14 +583,6 @@ def test_everybody_meets_what_the_row_says(cast: Cast, name: str) -> None:
             if surprise:
                 surprises.append(f"{actor}: {verb} {address} {surprise}")
     assert not surprises, "\n".join(surprises)
-
-
-def browser_of(user: User | None) -> Client:
-    """A browser in which the person is signed in."""
-    client = Client()
-    if user is not None:
-        client.force_login(user, "allauth.account.auth_backends.AuthenticationBackend")
-    return client
 
 
 def finish(response: HttpResponseBase) -> None:

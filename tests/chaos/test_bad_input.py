@@ -13,9 +13,10 @@ import pytest
 from django.test import Client
 from django.utils.html import escape
 
+from tests.conftest import browser_of
 from tests.e2e.furnished import furnish
 from tests.every_page import PEOPLE, pages_of
-from tests.test_access_matrix import Cast, browser_of, cast
+from tests.test_access_matrix import Cast, cast
 
 __all__ = ["cast"]
 pytestmark = pytest.mark.django_db

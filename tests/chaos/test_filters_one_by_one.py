@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from ranking.summaries import lock_and_summarize
-from tests.conftest import make_prompt
+from tests.conftest import browser_of, make_prompt
 from tests.ranking.rows import store_ranking
 from tests.security.test_names_are_kept import clock_stands_still, the_same
 from tests.security.test_secrets_in_the_database import (
@@ -23,7 +23,7 @@ from tests.security.test_secrets_in_the_database import (
     READABLE,
     conditions,
 )
-from tests.test_access_matrix import IN, ROWS, Cast, browser_of, cast, finish
+from tests.test_access_matrix import IN, ROWS, Cast, cast, finish
 
 __all__ = ["cast", "clock_stands_still"]
 pytestmark = pytest.mark.django_db

@@ -21,6 +21,7 @@ from pytest_django import Settings
 
 from annotation.errors import bad_request, server_error
 from annotation.unavailable import unavailable
+from tests.conftest import browser_of
 from tests.e2e.conftest import DESKTOP, PHONE, wait_for_the_server
 from tests.e2e.furnished import furnish
 from tests.e2e.looks import (
@@ -29,7 +30,7 @@ from tests.e2e.looks import (
     complaints_on_a_phone,
 )
 from tests.every_page import PEOPLE, pages_of
-from tests.test_access_matrix import ROWS, Cast, browser_of, cast
+from tests.test_access_matrix import ROWS, Cast, cast
 
 __all__ = ["cast"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]

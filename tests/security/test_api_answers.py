@@ -10,9 +10,10 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import AssignmentSource, Membership, Project, Purpose
+from tests.conftest import browser_of
 from tests.security.test_blindness import plant, told
 from tests.security.test_gold_is_not_told import a_prompt, held_row
-from tests.test_access_matrix import ROWS, Cast, browser_of, cast
+from tests.test_access_matrix import ROWS, Cast, cast
 
 __all__ = ["cast"]
 pytestmark = pytest.mark.django_db

@@ -27,13 +27,14 @@ from annotation.models import (
 from annotation.queue import reject_prompt
 from ranking.models import Draft
 from rm_training.models import RewardModel
+from tests.conftest import browser_of
 from tests.security.others_work import (
     secret_prompt,
     start_keys_at_sentinels,
     what_others_did,
 )
 from tests.security.test_blindness import SENTINEL, TELLING, told
-from tests.test_access_matrix import Cast, browser_of, cast
+from tests.test_access_matrix import Cast, cast
 
 __all__ = ["cast"]
 pytestmark = pytest.mark.django_db

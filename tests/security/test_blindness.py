@@ -21,9 +21,9 @@ from annotation.models import (
 )
 from annotation.queue import claim, open_slots
 from annotation.shown import as_shown
-from tests.conftest import make_prompt
+from tests.conftest import browser_of, make_prompt
 from tests.ranking.rows import store_ranking
-from tests.test_access_matrix import IN, ROWS, Cast, browser_of, cast, finish
+from tests.test_access_matrix import IN, ROWS, Cast, cast, finish
 
 __all__ = ["cast"]
 pytestmark = pytest.mark.django_db

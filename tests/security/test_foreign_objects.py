@@ -18,7 +18,7 @@ from annotation.queue import claim
 from ranking.datasets import freeze
 from ranking.models import Dataset, Draft
 from rm_training.models import TrainingRun
-from tests.conftest import make_member, make_prompt
+from tests.conftest import browser_of, make_member, make_prompt
 from tests.ranking.rows import store_ranking
 from tests.security.test_pages import rows_written
 from tests.test_access_matrix import (
@@ -30,7 +30,6 @@ from tests.test_access_matrix import (
     a_picture,
     an_unknown_link,
     an_unknown_reset,
-    browser_of,
     cast,
     finish,
     nothing,

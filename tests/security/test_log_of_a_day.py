@@ -18,8 +18,8 @@ from django.urls import reverse
 from annotation.models import Membership, Project, Prompt, SignInLink
 from annotation.queue import open_slots
 from ranking.models import Ranking
+from tests.conftest import browser_of
 from tests.security.test_logs import Log, log
-from tests.test_access_matrix import browser_of
 
 __all__ = ["log"]
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -15,7 +15,7 @@ from annotation.models import Assignment
 from annotation.queue import claim, prefetch
 from ranking.drafts import save_draft
 from ranking.submit import Submission, submit
-from tests.conftest import make_prompt
+from tests.conftest import browser_of, make_prompt
 from tests.security.test_pages import READABLE, rows_written
 from tests.test_access_matrix import (
     ACTORS,
@@ -24,7 +24,6 @@ from tests.test_access_matrix import (
     Arguments,
     Builder,
     Cast,
-    browser_of,
     cast,
     finish,
     nothing,

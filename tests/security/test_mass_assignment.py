@@ -12,11 +12,11 @@ from django.urls import reverse
 from annotation.models import Assignment, Membership, Project, Session, User
 from annotation.queue import claim
 from ranking.models import Ranking, RankingStatus
-from tests.conftest import make_prompt
+from tests.conftest import browser_of, make_prompt
 from tests.security.good_bodies import FORMS, JSON, NOTHING_TO_WRITE
 from tests.security.test_pages import rows_written
 from tests.security.test_requests import NEVER_ASKED
-from tests.test_access_matrix import ACTORS, IN, ROWS, Cast, browser_of, cast, finish
+from tests.test_access_matrix import ACTORS, IN, ROWS, Cast, cast, finish
 
 __all__ = ["cast"]
 pytestmark = pytest.mark.django_db

@@ -26,7 +26,7 @@ from ranking.summaries import lock_and_summarize
 from ranking.withdrawal import withdraw
 from rm_training.evaluation.exhibits import exhibits
 from rm_training.models import RewardModel, ScoredFile, TrainingRun
-from tests.conftest import make_member, make_project, make_prompt
+from tests.conftest import browser_of, make_member, make_project, make_prompt
 from tests.e2e.furnished import ORDERS, furnish
 from tests.ranking.exported import write_waiting, written_at_once
 from tests.ranking.rows import store_ranking
@@ -53,7 +53,6 @@ from tests.test_access_matrix import (
     an_export,
     an_unknown_link,
     an_unknown_reset,
-    browser_of,
     finish,
     its_rewards,
     make_cast,

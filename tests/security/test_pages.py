@@ -12,7 +12,8 @@ from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from annotation.models import Project, User
-from tests.test_access_matrix import ACTORS, IN, ROWS, Cast, browser_of, cast, finish
+from tests.conftest import browser_of
+from tests.test_access_matrix import ACTORS, IN, ROWS, Cast, cast, finish
 
 __all__ = ["cast"]
 pytestmark = pytest.mark.django_db

@@ -11,12 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotation.models import User
+from tests.conftest import browser_of
 from tests.test_access_matrix import (
     ACTORS,
     IN,
     ROWS,
     Cast,
-    browser_of,
     cast,
     finish,
 )

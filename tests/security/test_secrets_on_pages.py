@@ -10,9 +10,9 @@ from knox.models import AuthToken
 from annotation.accounts import make_sign_in_link
 from annotation.models import SignInLink, User
 from annotation.second_factor import turn_on
-from tests.conftest import make_project
+from tests.conftest import browser_of, make_project
 from tests.security.test_secrets_in_the_database import READABLE
-from tests.test_access_matrix import ACTORS, ROWS, Cast, browser_of, finish, make_cast
+from tests.test_access_matrix import ACTORS, ROWS, Cast, finish, make_cast
 
 pytestmark = pytest.mark.django_db
 
