@@ -39,6 +39,9 @@ def places(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     settings.VAR_DIR = tmp_path
     settings.MODEL_ROOT = tmp_path / "models"
     monkeypatch.setattr(tasks.train, "delay", lambda pk: None)
+    # The thread that reports has a connection of its own, and would not find a run that
+    # only this test's transaction knows.
+    monkeypatch.setattr(job_progress, "REPORT_SECONDS", 3600.0)
 
 
 @pytest.fixture
