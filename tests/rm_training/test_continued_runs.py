@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
+from annotation import jobs
 from annotation.jobs import Job, JobState
 from annotation.models import Membership, Project, Prompt
 from ranking.takedown import take_down
@@ -42,6 +43,9 @@ def places(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     settings.MODEL_ROOT = tmp_path / "models"
     monkeypatch.setattr(reporting, "SECONDS_BETWEEN_WRITES", 0.0)
     monkeypatch.setattr(tasks.train, "delay", lambda pk: None)
+    # Its thread has a connection of its own, and would not find a run that only this
+    # test's transaction knows.
+    monkeypatch.setattr(jobs, "HEARTBEAT_SECONDS", 3600.0)
 
 
 @pytest.fixture

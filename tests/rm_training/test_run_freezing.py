@@ -39,6 +39,10 @@ def places(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     settings.VAR_DIR = tmp_path
     settings.MODEL_ROOT = tmp_path / "models"
     monkeypatch.setattr(tasks.train, "delay", lambda pk: None)
+    # The threads of a lease have connections of their own, and would not find a run
+    # that only this test's transaction knows.
+    monkeypatch.setattr(job_progress, "REPORT_SECONDS", 3600.0)
+    monkeypatch.setattr(jobs, "HEARTBEAT_SECONDS", 3600.0)
 
 
 @pytest.fixture

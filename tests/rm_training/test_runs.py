@@ -68,6 +68,13 @@ def every_step_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporting, "SECONDS_BETWEEN_WRITES", 0.0)
 
 
+@pytest.fixture(autouse=True)
+def no_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread has a connection of its own, and would not find a run that only the
+    test's transaction knows. A busy machine takes longer than until the first beat."""
+    monkeypatch.setattr(jobs, "HEARTBEAT_SECONDS", 3600.0)
+
+
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Arguments of every message that would have gone to the broker."""
