@@ -58,7 +58,7 @@ CHAOS = $(BIN)/python -m pytest -o addopts=--import-mode=importlib \
   --durations=0 --durations-min=1
 ALONE := $(addprefix tests/chaos/test_,killed_web.py killed_database.py wrong_clocks.py \
   killed_training.py killed_run_workers.py timing_of_refusals.py costly_texts.py \
-  benchmarks_run.py three_months_of_work.py demo.py)
+  benchmarks_run.py three_months_of_work.py demo.py huge_uploads.py)
 chaos: install browser
 ifdef ONLY
 	$(CHAOS) $(ONLY)
