@@ -41,8 +41,10 @@ demo: install
 browser: install
 	$(BIN)/python -m tests.browser
 
+# Threads of torch that wait must leave the cores to the others.
+PYTEST = OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
 test: install browser
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff format --check .
@@ -56,9 +58,7 @@ lint: install
 # First what may run side by side, and mostly waits: each kills servers and processes of
 # its own. Then by itself what measures how long something takes.
 # make chaos ONLY=tests/chaos/test_killed_web.py
-# Threads of torch that wait must leave the cores to the others.
-CHAOS = OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -o addopts=--import-mode=importlib \
-  --durations=0 --durations-min=1
+CHAOS = $(PYTEST) -o addopts=--import-mode=importlib --durations=0 --durations-min=1
 ALONE := $(addprefix tests/chaos/test_,killed_database.py timing_of_refusals.py \
   costly_texts.py)
 chaos: install browser

@@ -41,6 +41,9 @@ REFUSED = [
     ("number_too_large", b"-" + b"9" * 5000),
     ("duplicate_key", b'{"a": 1, "b": {"c": 1, "c": 1}}'),
     ("too_many_keys", json.dumps(dict.fromkeys(map(str, range(10_001)))).encode()),
+    ("too_many_keys", b"[" + b",".join(b'{"%d":1}' % n for n in range(300_000)) + b"]"),
+    ("too_many_keys", b"[" + b",".join([b"[]"] * 800_000) + b"]"),
+    ("too_many_keys", b'["' + rb"\"" * 10**6 + b'",' + b"1," * 2 * 10**6),
     ("too_deep", b"[" * 100_000),
     ("too_deep", b'{"a":' * 100_000),
     ("too_deep", b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1)),
@@ -70,6 +73,8 @@ def test_what_cannot_be_kept_is_refused_with_a_code(code: str, raw: bytes) -> No
         (rb'"\\u0000 is an escape, \\ud800 too"', r"\u0000 is an escape, \ud800 too"),
         (b"9223372036854775807", LARGEST_INTEGER),
         (b" 1.5e3 ", 1500.0),
+        (b'"' + rb"\"\\," * 10**6 + b'"', '"\\,' * 10**6),
+        (b"[" + b",".join([b'"a,[]"'] * 190_000) + b"]", ["a,[]"] * 190_000),
     ],
 )
 def test_what_only_looks_bad_is_read(raw: bytes, value: Any) -> None:

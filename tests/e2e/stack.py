@@ -91,6 +91,10 @@ class Stack:
         """What a process has printed."""
         return (self.var_dir / f"{name}.log").read_text(errors="replace")
 
+    def pid(self, name: str) -> int:
+        """The process that was started under this name."""
+        return self._processes[name].pid
+
     def _spawn(self, name: str, *command: str) -> None:
         with (self.var_dir / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(

@@ -21,8 +21,11 @@ class Site(Stack):
     """The web processes and Postgres, without workers of jobs and beat.
 
     `wsgi` is the module that gunicorn loads: the site's own, or one of the modules
-    here that make it die or give it a wrong clock. `workers` are its processes.
+    here that make it die or give it a wrong clock. `workers` are its processes, each of
+    which answers one request after the other, or `threads` at once.
     """
+
+    threads = 1
 
     def __init__(
         self, var_dir: Path, wsgi: str = "annotation.wsgi", *, workers: int = 2
@@ -54,6 +57,7 @@ class Site(Stack):
         loaded before the fork)."""
         self.environment |= {"PYTHONPATH": self._python_path()}
         options = ["--bind", f"127.0.0.1:{self.port}", "-w", str(self.workers)]
+        options += ["--threads", str(self.threads)]
         # Its control socket would be one for all gunicorns of this machine's user.
         options += ["--preload", "--no-control-socket"]
         self._spawn("web", "gunicorn", self.wsgi, *options)
