@@ -10,7 +10,7 @@ are the database's.
 import multiprocessing
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType, TracebackType
@@ -55,6 +55,7 @@ class JobState(models.TextChoices):
 
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+GIVEN_UP = (JobState.FAILED, JobState.CANCELLED)
 
 
 class WorkerStops(Exception):  # noqa: N818  reads as what happened
@@ -155,15 +156,13 @@ class Job(models.Model):
         ended = {"state": JobState.CANCELLED, "reason": reason[:500]}
         return bool(unfinished.update(**ended, finished_at=Now()))
 
-    def reopen(self, **fields: Any) -> bool:
-        """Queue a job that failed or was cancelled again; False when it is neither.
+    def reopen(self, states: Sequence[JobState] = GIVEN_UP, **fields: Any) -> bool:
+        """Queue a job that ended in one of these states again; False when it did not.
 
         One conditional UPDATE: of several callers exactly one queues it. Its attempts
         go on counting, so the fence holds against workers from before.
         """
-        ended = type(self)._default_manager.filter(
-            pk=self.pk, state__in=(JobState.FAILED, JobState.CANCELLED)
-        )
+        ended = type(self)._default_manager.filter(pk=self.pk, state__in=states)
         return bool(
             ended.update(
                 state=JobState.QUEUED,

@@ -20,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation.access import load_membership
+from annotation.jobs import GIVEN_UP
 from annotation.models import Membership, Role, User
 from annotation.paging import cursor_of, newest_first
 from ranking import dataset_schema as bodies
@@ -30,7 +31,7 @@ from ranking.dataset_facts import folds_of, splits_of
 from ranking.datasets import NothingToFreeze
 from ranking.download_pages import RETRY_AFTER, export_of
 from ranking.export.choice import KINDS, Choice, ExportRefused
-from ranking.exporting import GIVEN_UP, cancel, file_or_run, runs_shown
+from ranking.exporting import cancel, file_or_run, runs_shown
 from ranking.file_answers import answer_or_run, choice_of
 from ranking.filter_words import WORDS, filters_from_query
 from ranking.filters import Filters, InvalidFilter

@@ -18,10 +18,11 @@ from django.views.decorators.http import (
 )
 
 from annotation.access import Member, for_members
+from annotation.jobs import GIVEN_UP
 from annotation.models import Project, Role
 from ranking.dataset_pages import dataset_named
 from ranking.export.choice import Choice, ExportRefused
-from ranking.exporting import GIVEN_UP, cancel, exports_of, file_or_run
+from ranking.exporting import cancel, exports_of, file_or_run
 from ranking.file_answers import answer_or_run, choice_of
 from ranking.models import Dataset, ExportRun
 

@@ -10,10 +10,15 @@ from typing import Any, Final
 import structlog
 from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 
 from annotation import jobs
-from annotation.jobs import JobState, LeaseLostError, WorkerStops, waits_long
+from annotation.jobs import (
+    GIVEN_UP,
+    JobState,
+    LeaseLostError,
+    WorkerStops,
+    waits_long,
+)
 from annotation.models import User
 from ranking import tasks
 from ranking.dataset_facts import splits_of
@@ -26,7 +31,6 @@ from ranking.losses import remove_exports
 from ranking.models import Dataset, ExportRun
 
 log = structlog.get_logger(__name__)
-GIVEN_UP: Final = (JobState.FAILED, JobState.CANCELLED)  # until somebody asks again
 NOT_TAKEN: Final = "The file could not be written: {}. The dataset is kept as it is."
 
 
@@ -77,20 +81,11 @@ def _row(dataset: Dataset, choice: Choice, user: User | None) -> tuple[ExportRun
 
 def _queued_anew(run: ExportRun, *, again: bool) -> ExportRun:
     """One conditional UPDATE: of several who ask, one queues it and wakes a worker."""
-    ended = [JobState.DONE]
-    ended += GIVEN_UP if again else ()
+    ended = (JobState.DONE, *GIVEN_UP) if again else (JobState.DONE,)
     if run.state not in ended:
         return run
     with transaction.atomic():
-        if ExportRun.objects.filter(pk=run.pk, state__in=ended).update(
-            state=JobState.QUEUED,
-            reason="",
-            queued_at=Now(),
-            finished_at=None,
-            removed_at=None,
-            lost_leases=0,
-            prompts_done=0,
-        ):
+        if run.reopen(ended, removed_at=None, prompts_done=0):
             jobs.wake(tasks.write_export, run.pk)
     run.refresh_from_db()
     return run

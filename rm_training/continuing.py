@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from annotation.jobs import JobState, wake
+from annotation.jobs import GIVEN_UP, wake
 from annotation.models import User
 from rm_training import tasks
 from rm_training.config import TrainingConfig
@@ -17,8 +17,6 @@ from rm_training.registry import KEPT_DAYS, base_models, lock_project, newest_ch
 from rm_training.run_freezing import twin_of
 from rm_training.run_log import add_line
 from rm_training.runs import RunRefusedError, request_run
-
-ENDED = (JobState.FAILED, JobState.CANCELLED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +33,7 @@ class WayOn:
 
 def way_on(run: TrainingRun) -> WayOn | None:
     """None for a run that is under way or done."""
-    if run.state not in ENDED:
+    if run.state not in GIVEN_UP:
         return None
     kept_until = run.finished_at and run.finished_at + timedelta(days=KEPT_DAYS)
     return WayOn(
@@ -60,7 +58,7 @@ def continue_run(run: TrainingRun, *, user: User) -> bool:
     with transaction.atomic():
         lock_project(run.project_id)
         run.refresh_from_db()
-        if run.state not in ENDED:
+        if run.state not in GIVEN_UP:
             return False
         step = _step_to_go_on_from(run)
         twin = twin_of(run)

@@ -34,9 +34,10 @@ from annotation.sessions import SIGNED_IN_AT, SessionStore
 from tests.browser import find_browser
 from tests.emptying import empty_instead_of_truncating
 from tests.loopback_only import sitecustomize as loopback_only
+from tests.notebooks import sign
 from tests.real_data import real_data
 
-__all__ = ["real_data"]
+__all__ = ["real_data", "sign"]
 
 # A window of the whole Chromium comes with two renderers more than its page needs, a
 # spare one and that of its address bar: more than half of what a window costs. The

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from knox.models import AuthToken
 
 from annotation.models import Membership, Project
 from ranking import client as clients
@@ -21,6 +20,7 @@ from ranking.export import folder
 from ranking.folds import folds_by_labeler
 from ranking.models import Dataset, DatasetLoss, FreezeRun, Ranking
 from tests.conftest import make_prompt
+from tests.notebooks import Sign
 from tests.ranking.exported import a_worker_at_hand, nobody_works
 from tests.ranking.rows import store_ranking
 
@@ -28,7 +28,6 @@ __all__ = ["a_worker_at_hand", "nobody_works"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RANKS = {"r1": 1, "r2": 2, "r3": 2, "r4": 3}
-Sign = Callable[[Membership], Client]
 
 
 @pytest.fixture(autouse=True)
@@ -42,21 +41,6 @@ def at_work(a_worker_at_hand: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def exports(tmp_path: Path, settings: Any) -> Path:
     settings.VAR_DIR = tmp_path / "var"
     return tmp_path
-
-
-@pytest.fixture
-def sign(live_server: Any) -> Iterator[Sign]:
-    """`sign(researcher)` is a client with a token of theirs."""
-    opened: list[Client] = []
-
-    def client_of(member: Membership) -> Client:
-        _, token = AuthToken.objects.create(user=member.user)
-        opened.append(Client(live_server.url, token=token))
-        return opened[-1]
-
-    yield client_of
-    for one in opened:
-        one.close()
 
 
 @pytest.fixture

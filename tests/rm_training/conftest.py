@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from pytest_django import Settings
 
+from annotation.models import Membership, Project
 from rm_training.config import TrainingConfig
 from rm_training.listener import SilentListener, TrainingResult
 from rm_training.trainer import train
 from tests.preferences import polite_preferences
+from tests.rm_training.ranked_project import rank_politely
 from tests.tiny_model import make_tiny_sft
 
 torch.set_num_threads(1)
@@ -40,3 +43,19 @@ def polite_run(
         config=LEARNS,
         listener=SilentListener(),
     )
+
+
+@pytest.fixture
+def own_folders(settings: Settings, tmp_path: Path) -> None:
+    """Models and files of this test alone."""
+    settings.VAR_DIR = tmp_path
+    settings.MODEL_ROOT = tmp_path / "models"
+
+
+@pytest.fixture
+def ranked(project: Project, alice: Membership, tiny_sft: Path) -> Project:
+    """A project that the tiny model can learn from in a second."""
+    project.sft_model = str(tiny_sft)
+    project.save(update_fields=["sft_model"])
+    rank_politely(project, alice)
+    return project

@@ -1,11 +1,16 @@
 """A project whose rankings a tiny model can learn in a second: thanks win."""
 
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
 from django.db import transaction
 
 from annotation.models import Membership, Project, Prompt, Response
 from ranking.models import Dataset, PromptSplit
 from rm_training.config import TrainingConfig
 from rm_training.models import TrainingRun
+from rm_training.runs import request_run
 from tests.preferences import polite_preferences
 from tests.ranking.rows import store_ranking
 
@@ -45,3 +50,20 @@ def dataset_of(run: TrainingRun) -> Dataset:
     """What the run learns from, where it is frozen."""
     assert run.dataset is not None
     return run.dataset
+
+
+def new_run(project: Project, **changes: Any) -> TrainingRun:
+    """A queued run of QUICK settings, or these in their place."""
+    config = dataclasses.replace(QUICK, **changes)
+    return request_run(project, user=None, base_model=project.sft_model, config=config)
+
+
+def at_question(number: int, act: Callable[[], object]) -> Callable[[], bool]:
+    """Does something between steps: question n is asked before step n. What `act`
+    gives is the answer; no other question is answered with yes."""
+    asked = iter(range(1, 10_000))
+
+    def stopping() -> bool:
+        return bool(act()) if next(asked) == number else False
+
+    return stopping

@@ -24,13 +24,11 @@ from rm_training.models import RewardModel, TrainingRun
 from rm_training.registry import newest_checkpoint
 from rm_training.runs import RunRefusedError, cancel
 from tests.racing import at_once, together
-from tests.rm_training.ranked_project import STEPS, rank_politely
+from tests.rm_training.ranked_project import STEPS, at_question, new_run
 from tests.rm_training.test_runs import (
     Questions,
-    at_question,
     carry_out,
     left_below_model_root,
-    new_run,
     weights_of,
 )
 
@@ -38,22 +36,12 @@ SignedIn = Callable[[Membership], Client]
 
 
 @pytest.fixture(autouse=True)
-def places(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.VAR_DIR = tmp_path
-    settings.MODEL_ROOT = tmp_path / "models"
+def by_itself(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporting, "SECONDS_BETWEEN_WRITES", 0.0)
     monkeypatch.setattr(tasks.train, "delay", lambda pk: None)
     # Its thread has a connection of its own, and would not find a run that only this
     # test's transaction knows.
     monkeypatch.setattr(jobs, "HEARTBEAT_SECONDS", 3600.0)
-
-
-@pytest.fixture
-def ranked(project: Project, alice: Membership, tiny_sft: Path) -> Project:
-    project.sft_model = str(tiny_sft)
-    project.save(update_fields=["sft_model"])
-    rank_politely(project, alice)
-    return project
 
 
 @pytest.fixture

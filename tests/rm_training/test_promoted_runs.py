@@ -2,13 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_django import Settings
 
-from annotation.models import Membership, Project, Prompt
+from annotation.models import Project, Prompt
 from rm_training import attempts, promotion
 from rm_training.attempts import attempt
 from rm_training.encoding import EncodingError
@@ -16,29 +14,17 @@ from rm_training.models import Retraining, RewardModel, TrainingRun
 from rm_training.registry import folder_of, use
 from rm_training.runs import request_run
 from rm_training.scoring import RewardModel as LoadedModel
-from tests.rm_training.ranked_project import QUICK, STEPS, rank_politely
+from tests.rm_training.ranked_project import QUICK, STEPS
+
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 GOOD: dict[str, Any] = {"epochs": 6, "lr": 3e-3}
 BAD: dict[str, Any] = {"lr": 1e-9, "seed": 6}  # a head that happens to be bad
 
 
 @pytest.fixture(autouse=True)
-def places(settings: Settings, tmp_path: Path) -> None:
-    settings.VAR_DIR = tmp_path
-    settings.MODEL_ROOT = tmp_path / "models"
-
-
-@pytest.fixture(autouse=True)
 def two_prompts_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(promotion, "FEWEST_PROMPTS", 2)
-
-
-@pytest.fixture
-def ranked(project: Project, alice: Membership, tiny_sft: Path) -> Project:
-    project.sft_model = str(tiny_sft)
-    project.save(update_fields=["sft_model"])
-    rank_politely(project, alice)
-    return project
 
 
 def train(

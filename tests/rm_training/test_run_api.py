@@ -1,65 +1,34 @@
 """Runs and models for programs, and the client of notebooks, on the running site."""
 
 import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
-from knox.models import AuthToken
-from pytest_django import Settings
 
 from annotation.models import Membership, Project
 from ranking import client as clients
-from ranking.client import Client
 from ranking.client import runs as client_runs
 from ranking.datasets import freeze
 from rm_training import run_api, tasks
 from rm_training.attempts import attempt
 from rm_training.models import RewardModel, TrainingRun
-from tests.rm_training.ranked_project import QUICK, STEPS, rank_politely
-from tests.rm_training.test_runs import at_question
+from tests.notebooks import Sign
+from tests.rm_training.ranked_project import QUICK, STEPS, at_question
 
-pytestmark = pytest.mark.django_db(transaction=True)
-Sign = Callable[[Membership], Client]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("own_folders"),
+]
 SETTINGS = {
     name: getattr(QUICK, name) for name in ("lr", "epochs", "eval_every", "seed")
 }
 
 
 @pytest.fixture(autouse=True)
-def places(settings: Settings, tmp_path: Path) -> None:
-    settings.VAR_DIR = tmp_path
-    settings.MODEL_ROOT = tmp_path / "models"
-
-
-@pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_runs, "POLL_SECONDS", 0)
     monkeypatch.setattr(tasks.train, "delay", lambda pk: None)
-
-
-@pytest.fixture
-def ranked(project: Project, alice: Membership, tiny_sft: Path) -> Project:
-    project.sft_model = str(tiny_sft)
-    project.save(update_fields=["sft_model"])
-    rank_politely(project, alice)
-    return project
-
-
-@pytest.fixture
-def sign(live_server: Any) -> Iterator[Sign]:
-    opened: list[Client] = []
-
-    def client_of(member: Membership) -> Client:
-        _, token = AuthToken.objects.create(user=member.user)
-        opened.append(Client(live_server.url, token=token))
-        return opened[-1]
-
-    yield client_of
-    for one in opened:
-        one.close()
 
 
 @pytest.fixture

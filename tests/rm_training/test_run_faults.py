@@ -3,7 +3,6 @@
 Real killings are in tests/chaos/test_killed_run_workers.py.
 """
 
-import dataclasses
 import os
 import pickle
 import subprocess
@@ -29,41 +28,22 @@ from rm_training.attempts import attempt, reason_of
 from rm_training.manifest import verify
 from rm_training.models import RewardModel, TrainingRun
 from rm_training.registry import REWARD_MODELS, attempt_name
-from rm_training.runs import request_run
-from tests.rm_training.ranked_project import QUICK, STEPS, rank_politely
+from tests.rm_training.ranked_project import (
+    STEPS,
+    at_question,
+    new_run,
+)
+
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 POLICY = site.CELERY_TASK_PUBLISH_RETRY_POLICY
 SignedIn = Callable[[Membership], Client]
-
-
-@pytest.fixture(autouse=True)
-def places(settings: Settings, tmp_path: Path) -> None:
-    settings.VAR_DIR = tmp_path
-    settings.MODEL_ROOT = tmp_path / "models"
-
-
-@pytest.fixture
-def ranked(project: Project, alice: Membership, tiny_sft: Path) -> Project:
-    project.sft_model = str(tiny_sft)
-    project.save(update_fields=["sft_model"])
-    rank_politely(project, alice)
-    return project
-
-
-def new_run(project: Project, **changes: Any) -> TrainingRun:
-    config = dataclasses.replace(QUICK, **changes)
-    return request_run(project, user=None, base_model=project.sft_model, config=config)
 
 
 def carry_out(run: TrainingRun, stopping: Callable[[], bool] = bool) -> TrainingRun:
     attempt(run.pk, worker="test", stopping=stopping)
     run.refresh_from_db()
     return run
-
-
-def at_question(number: int, act: Callable[[], object]) -> Callable[[], bool]:
-    asked = iter(range(1, 10_000))
-    return lambda: bool(act()) if next(asked) == number else False
 
 
 def left(settings: Settings) -> list[str]:

@@ -2,14 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
-from pytest_django import Settings
 
 from annotation import jobs
 from annotation.jobs import JobState
@@ -22,12 +20,11 @@ from rm_training.models import TrainingRun
 from tests.conftest import make_prompt
 from tests.racing import closing, wait_until
 from tests.ranking.rows import store_ranking
-from tests.rm_training.ranked_project import dataset_of, rank_politely
+from tests.rm_training.ranked_project import dataset_of, new_run
 from tests.rm_training.test_runs import (
     Questions,
     carry_out,
     let_the_lease_run_out,
-    new_run,
 )
 
 SignedIn = Callable[[Membership], Client]
@@ -35,9 +32,7 @@ RANKS = {"r1": 1, "r2": 2, "r3": 3, "r4": 4}
 
 
 @pytest.fixture(autouse=True)
-def places(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.VAR_DIR = tmp_path
-    settings.MODEL_ROOT = tmp_path / "models"
+def by_itself(own_folders: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks.train, "delay", lambda pk: None)
     # The threads of a lease have connections of their own, and would not find a run
     # that only this test's transaction knows.
@@ -46,18 +41,10 @@ def places(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def large(
-    project: Project,
-    alice: Membership,
-    tiny_sft: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Project:
+def large(ranked: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """20 rankings are many here."""
     monkeypatch.setattr(runs, "AT_ONCE", 19)
-    project.sft_model = str(tiny_sft)
-    project.save(update_fields=["sft_model"])
-    rank_politely(project, alice)
-    return project
+    return ranked
 
 
 def test_the_request_freezes_nothing_and_the_worker_trains_on_what_it_froze(

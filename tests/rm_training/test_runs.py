@@ -2,7 +2,6 @@
 tiny that a whole run takes half a second."""
 
 import contextlib
-import dataclasses
 import errno
 import json
 import os
@@ -48,19 +47,21 @@ from rm_training.runs import RunRefusedError, cancel, request_run
 from rm_training.scoring import RewardModel as LoadedModel
 from tests.conftest import make_prompt
 from tests.ranking.rows import store_ranking
-from tests.rm_training.ranked_project import QUICK, STEPS, dataset_of, rank_politely
+from tests.rm_training.ranked_project import (
+    QUICK,
+    STEPS,
+    at_question,
+    dataset_of,
+    new_run,
+)
+
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 Stopping = Callable[[], bool]
 
 
 class Killed(BaseException):
     """kill -9, as far as one process can play it: nothing handles it."""
-
-
-@pytest.fixture(autouse=True)
-def places(settings: Settings, tmp_path: Path) -> None:
-    settings.VAR_DIR = tmp_path
-    settings.MODEL_ROOT = tmp_path / "models"
 
 
 @pytest.fixture(autouse=True)
@@ -83,31 +84,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     return messages
 
 
-@pytest.fixture
-def ranked(project: Project, alice: Membership, tiny_sft: Path) -> Project:
-    project.sft_model = str(tiny_sft)
-    project.save(update_fields=["sft_model"])
-    rank_politely(project, alice)
-    return project
-
-
-def new_run(project: Project, **changes: Any) -> TrainingRun:
-    config = dataclasses.replace(QUICK, **changes)
-    return request_run(project, user=None, base_model=project.sft_model, config=config)
-
-
 def never() -> bool:
     return False
-
-
-def at_question(number: int, act: Callable[[], Any]) -> Stopping:
-    """Does something between steps: question n is asked before step n."""
-    asked = iter(range(1, 10_000))
-
-    def stopping() -> bool:
-        return bool(act()) if next(asked) == number else False
-
-    return stopping
 
 
 class Questions:

@@ -36,13 +36,7 @@ from rm_training.scoring import RewardModel as LoadedModel
 from tests.conftest import make_prompt
 from tests.ranking.rows import store_ranking
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def places(settings: Settings, tmp_path: Path) -> None:
-    settings.VAR_DIR = tmp_path
-    settings.MODEL_ROOT = tmp_path / "models"
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_folders")]
 
 
 @pytest.fixture
