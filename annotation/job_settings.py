@@ -42,11 +42,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
     },
     "reconcile-training": {"task": "rm_training.tasks.reconcile", "schedule": 10.0},
-    # A message that waited for the next one is not needed any more.
+    # What waited for an hour is not needed any more. It is a worker's clock that says
+    # so, and that may be wrong by minutes.
     "retrain": {
         "task": "rm_training.tasks.retrain",
         "schedule": 60.0,
-        "options": {"expires": 60.0},
+        "options": {"expires": 3600.0},
     },
     "reconcile-files": {"task": "ranking.tasks.reconcile", "schedule": 10.0},
     "forget-checkpoints": {
