@@ -19,6 +19,12 @@ Row = TypeVar("Row")
 
 # Of a partial import, which commits them together: some seconds of work.
 BATCHES_A_PIECE: Final = 10
+# The rows are counted after batch 1, 8, 64, …
+COUNTED_AGAIN: Final = 8
+WRITTEN_TO: Final = """
+SELECT format('%I.%I', schemaname, relname) FROM pg_stat_xact_user_tables
+WHERE n_tup_ins > 0 ORDER BY 1
+"""
 
 
 class ImportMode(Enum):
@@ -83,7 +89,8 @@ def import_file(
         _write_whole(project, verdicts, intake, report)
     else:
         source.check()
-        while _write_piece(project, verdicts, intake, report):
+        written = _Written()
+        while _write_piece(project, verdicts, intake, report, written):
             pass
     return report
 
@@ -104,11 +111,13 @@ def _write_whole(
     refused one all is rolled back, and the rest is only judged: what the lines above
     wrote has no part in any verdict, for the intake remembers them itself.
     """
+    written = _Written()
     try:
         with transaction.atomic():
             _take_turn(project)
             for rows in verdicts:
                 _write_or_refuse(rows, intake, report)
+                written.batch()
             _write_or_refuse([], intake, report)
             intake.settle(report)
     except _KeptOut:
@@ -130,6 +139,7 @@ def _write_piece(
     verdicts: Iterator[list[Row]],
     intake: Intake[Item, Row],
     report: ImportReport,
+    written: "_Written",
 ) -> bool:
     """The good lines of the next batches, for good; False at the end of the file.
 
@@ -142,6 +152,7 @@ def _write_piece(
             read += 1
             if rows:
                 intake.write(rows)
+            written.batch()
         intake.settle(report)
     return read == BATCHES_A_PIECE
 
@@ -156,11 +167,41 @@ def look_up_by_keys() -> None:
     """Have Postgres plan anew, and find by an index what this transaction looks for.
 
     An import fills tables that were empty when its statements, and those of triggers,
-    were first planned, and whose rows nobody counts before it commits. Scans that were
-    right for ten rows are kept, and repeated for each of a hundred thousand. All that
-    an import asks for it knows by keys.
+    were first planned. Scans that were right for ten rows are kept, and repeated for
+    each of a hundred thousand. All that an import asks for it knows by keys.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL jit = off")  # what has no index seems very dear
+        cursor.execute("DISCARD PLANS")
+
+
+class _Written:
+    """Has Postgres count the rows of an import now and then, for nobody else sees them
+    before it commits: of two indexes it would take the one that was as good while the
+    table was empty, and read all rows of a project to find one."""
+
+    def __init__(self) -> None:
+        self._batches = 0
+        self._next = 1
+
+    def batch(self) -> None:
+        """One more was written."""
+        self._batches += 1
+        if self._batches == self._next:
+            self._next *= COUNTED_AGAIN
+            count_rows()
+
+
+def count_rows() -> None:
+    """Count the tables that this transaction wrote to, and plan by that.
+
+    One that another import is counting, or has counted and not yet committed, is left
+    out: waiting for it could take minutes.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(WRITTEN_TO)
+        tables = [name for (name,) in cursor.fetchall()]
+        if tables:
+            cursor.execute(f"ANALYZE (SKIP_LOCKED) {', '.join(tables)}")
         cursor.execute("DISCARD PLANS")
