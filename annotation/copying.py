@@ -15,6 +15,7 @@ import orjson
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection
 from django.db.models import JSONField, Model
+from psycopg.types.string import BytesBinaryDumper
 
 JSONB_VERSION: Final = b"\1"
 # Postgres' names for the types, as its binary arrays carry them.
@@ -35,15 +36,14 @@ def copy_rows(
     or `varchars` do: what psycopg would do in Python for each of them.
     """
     names = ", ".join(f'"{column}"' for column in columns)
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(
-            f"COPY {model._meta.db_table} ({names}) FROM STDIN (FORMAT BINARY)"
-        ) as copy,
-    ):
-        copy.set_types(_types(model, columns))
-        for row in rows:
-            copy.write_row(row)
+    statement = f"COPY {model._meta.db_table} ({names}) FROM STDIN (FORMAT BINARY)"
+    with connection.cursor() as cursor:
+        # The dumper in C: by the type, psycopg would find one in Python.
+        cursor.adapters.register_dumper(None, BytesBinaryDumper)
+        with cursor.copy(statement) as copy:
+            copy.set_types(_types(model, columns))
+            for row in rows:
+                copy.write_row(row)
 
 
 def jsonb(value: Any) -> bytes:
