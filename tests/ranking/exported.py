@@ -8,10 +8,27 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from annotation.models import Membership, Project
 from ranking import job_progress, tasks
+from ranking.datasets import freeze
 from ranking.export import folder, reading
 from ranking.exporting import carry_out
-from ranking.models import ExportRun
+from ranking.models import Dataset, ExportRun
+from tests.conftest import make_prompt
+from tests.ranking.rows import store_ranking
+
+RANKS = {"r1": 1, "r2": 2, "r3": 2, "r4": 3}
+
+
+@pytest.fixture
+def dataset(
+    project: Project, alice: Membership, monkeypatch: pytest.MonkeyPatch
+) -> Dataset:
+    """Three prompts with five pairs each, which are read one by one."""
+    monkeypatch.setattr(reading, "PROMPTS_AT_ONCE", 1)
+    for number in range(3):
+        store_ranking(make_prompt(project, f"p{number}"), alice, RANKS)
+    return freeze(project)
 
 
 @pytest.fixture

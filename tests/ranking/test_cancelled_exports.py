@@ -1,34 +1,29 @@
 """The writing of a file is cancelled: in the browser, by a program, under a worker."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
-from knox.models import AuthToken
 
-from annotation.models import Membership, Project, User
+from annotation.models import Membership, User
 from ranking import exporting, job_progress, tasks
 from ranking.client import Client as Notebook
 from ranking.client import Dataset as NotebookDataset
 from ranking.client import NotWrittenError, files
-from ranking.datasets import freeze
 from ranking.downloads import folder_of, written_file
-from ranking.export import reading
 from ranking.export.choice import Choice
 from ranking.export.store import exports_store
 from ranking.exporting import cancel, carry_out, file_or_run
 from ranking.losses import export_folder
 from ranking.models import Dataset, ExportRun
-from tests.conftest import make_prompt
-from tests.ranking.exported import HalfWay, body, nobody_works
-from tests.ranking.rows import store_ranking
+from tests.notebooks import Sign
+from tests.ranking.exported import HalfWay, body, dataset, nobody_works
 
-__all__ = ["nobody_works"]
+__all__ = ["dataset", "nobody_works"]
 pytestmark = pytest.mark.django_db(transaction=True)
 SignIn = Callable[[Membership], Client]
-RANKS = {"r1": 1, "r2": 2, "r3": 2, "r4": 3}
 PAIRS = Choice(kind="pairs")
 
 
@@ -36,17 +31,6 @@ PAIRS = Choice(kind="pairs")
 def var_dir(tmp_path: Path, settings: Any) -> Path:
     settings.VAR_DIR = tmp_path
     return tmp_path
-
-
-@pytest.fixture
-def dataset(
-    project: Project, alice: Membership, monkeypatch: pytest.MonkeyPatch
-) -> Dataset:
-    """Three prompts with five pairs each, which are read one by one."""
-    monkeypatch.setattr(reading, "PROMPTS_AT_ONCE", 1)
-    for number in range(3):
-        store_ranking(make_prompt(project, f"p{number}"), alice, RANKS)
-    return freeze(project)
 
 
 @pytest.fixture
@@ -208,10 +192,8 @@ def test_what_the_next_worker_wrote_stays(
 
 
 @pytest.fixture
-def notebook(live_server: Any, researcher: Membership) -> Iterator[Notebook]:
-    _, token = AuthToken.objects.create(user=researcher.user)
-    with Notebook(live_server.url, token=token) as client:
-        yield client
+def notebook(sign: Sign, researcher: Membership) -> Notebook:
+    return sign(researcher)
 
 
 @pytest.fixture

@@ -13,25 +13,21 @@ from django.test import Client
 from django.utils import timezone
 
 from annotation import jobs
-from annotation.models import Membership, Project, User
+from annotation.models import Membership, User
 from ranking import exporting, tasks
-from ranking.datasets import freeze
 from ranking.downloads import Download, folder_of, written_file
-from ranking.export import folder, reading
+from ranking.export import folder
 from ranking.export.choice import Choice
 from ranking.exporting import file_or_run
 from ranking.losses import export_folder, remove_exports
 from ranking.models import Dataset, ExportRun, PromptSplit
 from ranking.takedown import forget, take_down
-from tests.conftest import make_prompt
 from tests.racing import at_once, wait_until
-from tests.ranking.exported import HalfWay, body, nobody_works
-from tests.ranking.rows import store_ranking
+from tests.ranking.exported import HalfWay, body, dataset, nobody_works
 
-__all__ = ["nobody_works"]
+__all__ = ["dataset", "nobody_works"]
 pytestmark = pytest.mark.django_db(transaction=True)
 SignIn = Callable[[Membership], Client]
-RANKS = {"r1": 1, "r2": 2, "r3": 2, "r4": 3}
 PAIRS = Choice(kind="pairs")
 
 
@@ -44,17 +40,6 @@ def var_dir(tmp_path: Path, settings: Any) -> Path:
 @pytest.fixture(autouse=True)
 def woken(nobody_works: list[int]) -> list[int]:
     return nobody_works
-
-
-@pytest.fixture
-def dataset(
-    project: Project, alice: Membership, monkeypatch: pytest.MonkeyPatch
-) -> Dataset:
-    """Three prompts with five pairs each, which are read one by one."""
-    monkeypatch.setattr(reading, "PROMPTS_AT_ONCE", 1)
-    for number in range(3):
-        store_ranking(make_prompt(project, f"p{number}"), alice, RANKS)
-    return freeze(project)
 
 
 @pytest.fixture

@@ -13,15 +13,17 @@ from django.utils import timezone
 from annotation import jobs
 from annotation.jobs import JobState
 from annotation.models import Membership, Project
-from ranking import datasets, freezing, job_progress, tasks
+from ranking import datasets, freezing, tasks
 from ranking.filters import Filters
 from ranking.freezing import carry_out, freeze_or_queue, request_freeze, runs_shown
-from ranking.frozen import read_prompts
 from ranking.job_progress import PromptsTold
 from ranking.models import Dataset, DatasetRanking, FreezeRun, PromptSplit, Ranking
 from tests.conftest import make_prompt
 from tests.racing import wait_until
+from tests.ranking.held_freeze import HeldUp, held_up
 from tests.ranking.rows import store_ranking
+
+__all__ = ["held_up"]
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[Membership], Client]
@@ -124,22 +126,6 @@ def test_a_fault_is_on_the_run_and_in_the_log(
     assert (run.state, run.reason) == ("failed", "error: RuntimeError: boom")
 
 
-@pytest.fixture
-def held_up(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
-    """A freeze that stops once its prompts are read: (it is there, let it go on)."""
-    there, go_on = threading.Event(), threading.Event()
-
-    def slow(*args: Any) -> Any:
-        for some in read_prompts(*args):
-            yield some
-            there.set()
-            assert go_on.wait(30)
-
-    monkeypatch.setattr(datasets, "read_prompts", slow)
-    monkeypatch.setattr(job_progress, "REPORT_SECONDS", 0.01)
-    return there, go_on
-
-
 def in_a_thread(run: FreezeRun) -> threading.Thread:
     def work() -> None:
         carry_out(run)
@@ -154,7 +140,7 @@ def in_a_thread(run: FreezeRun) -> threading.Thread:
 def test_progress_is_seen_while_nothing_of_the_freeze_is(
     project: Project,
     ranking: Ranking,
-    held_up: tuple[threading.Event, threading.Event],
+    held_up: HeldUp,
 ) -> None:
     there, go_on = held_up
     run = request_freeze(project, Filters(), user=None)
@@ -173,7 +159,7 @@ def test_progress_is_seen_while_nothing_of_the_freeze_is(
 def test_a_cancelled_freeze_leaves_nothing(
     project: Project,
     alice: Membership,
-    held_up: tuple[threading.Event, threading.Event],
+    held_up: HeldUp,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ranking.frozen.PROMPTS_AT_ONCE", 1)

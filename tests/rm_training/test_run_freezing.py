@@ -12,13 +12,13 @@ from django.urls import reverse
 from annotation import jobs
 from annotation.jobs import JobState
 from annotation.models import Membership, Project
-from ranking import datasets, job_progress
-from ranking.frozen import read_prompts
+from ranking import job_progress
 from ranking.models import Dataset
 from rm_training import run_freezing, runs, tasks
 from rm_training.models import TrainingRun
 from tests.conftest import make_prompt
 from tests.racing import closing, wait_until
+from tests.ranking.held_freeze import HeldUp, held_up
 from tests.ranking.rows import store_ranking
 from tests.rm_training.ranked_project import dataset_of, new_run
 from tests.rm_training.test_runs import (
@@ -26,6 +26,8 @@ from tests.rm_training.test_runs import (
     carry_out,
     let_the_lease_run_out,
 )
+
+__all__ = ["held_up"]
 
 SignedIn = Callable[[Membership], Client]
 RANKS = {"r1": 1, "r2": 2, "r3": 3, "r4": 4}
@@ -156,23 +158,6 @@ def test_a_worker_that_must_end_gives_the_run_back(
 # --- Seen from outside --------------------------------------------------------------
 
 
-@pytest.fixture
-def held_up(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
-    """A freeze that stops after its first prompts: (it is there, let it go on)."""
-    there, go_on = threading.Event(), threading.Event()
-
-    def slow(*args: Any) -> Any:
-        for some in read_prompts(*args):
-            yield some
-            there.set()
-            assert go_on.wait(60)
-
-    monkeypatch.setattr("ranking.frozen.PROMPTS_AT_ONCE", 5)
-    monkeypatch.setattr(datasets, "read_prompts", slow)
-    monkeypatch.setattr(job_progress, "REPORT_SECONDS", 0.01)
-    return there, go_on
-
-
 def beginning(run: TrainingRun) -> threading.Thread:
     thread = threading.Thread(target=closing(carry_out), args=[run])
     thread.start()
@@ -184,8 +169,10 @@ def test_the_page_shows_how_far_the_freeze_is_and_a_cancel_undoes_it(
     large: Project,
     researcher: Membership,
     signed_in: SignedIn,
-    held_up: tuple[threading.Event, threading.Event],
+    held_up: HeldUp,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("ranking.frozen.PROMPTS_AT_ONCE", 5)
     there, go_on = held_up
     client, run = signed_in(researcher), new_run(large)
     page = reverse("run", args=["tides", run.pk])
